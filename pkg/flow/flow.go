@@ -1,0 +1,191 @@
+// Package flow declares what a service does: which events, commands, answers and deadlines it takes,
+// which pure function decides each, and which events and outside calls that function may ask for.
+//
+// A service states this once, in its topology.go:
+//
+//	var Topology = flow.Service("stock",
+//		flow.On(OnOrderCreated).Emits(&stockv1.StockDecreased{}, &stockv1.StockDecreaseFailed{}),
+//		flow.On(OnOrderCancelled).Emits(&stockv1.StockIncreased{}),
+//	)
+//
+// The engine runs the very same value that the explorer searches and that the drawing, the topic
+// list and the access rules are generated from, so none of them can say something else than the code.
+package flow
+
+import (
+	"fmt"
+	"reflect"
+	"runtime"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// Event is a fact to be published: the protobuf message itself, or one wrapped by Because.
+type Event = proto.Message
+
+// Command is a request that came by HTTP (or a provider's webhook) and is decided like an event.
+type Command interface {
+	// Subject is the id whose lock the command takes: the order's, or the product's.
+	Subject() string
+}
+
+// Kind tells how an input reaches a service.
+type Kind int
+
+// The kinds of input, in the order in which a drawing lists them.
+const (
+	KindEvent    Kind = iota + 1 // a record of a topic
+	KindCommand                  // HTTP, answered after COMMIT
+	KindAnswer                   // the outcome of a call outside
+	KindDeadline                 // a wait that is over, by the database's clock
+)
+
+func (k Kind) String() string {
+	return [...]string{"", "event", "command", "answer", "deadline"}[k]
+}
+
+// Handler binds one type of input to the function that decides it. It is made by On, OnCommand,
+// OnAnswer and OnDeadline and completed with Emits and Calls.
+type Handler[W any] struct {
+	kind   Kind
+	input  reflect.Type
+	name   string
+	fn     string
+	emits  []protoreflect.FullName
+	calls  []string
+	// listens names the topics of a Listen handler.
+	listens []string
+	decide  func(w *W, msg any, m Meta) (Reply, []Event)
+}
+
+// Emits declares the event types the function may return. Returning any other is an error that
+// stops the input, not the process: see Definition.Decide.
+func (h *Handler[W]) Emits(samples ...Event) *Handler[W] {
+	for _, s := range samples {
+		h.emits = append(h.emits, s.ProtoReflect().Descriptor().FullName())
+	}
+	return h
+}
+
+// Calls declares the kinds of outside call the function may ask for.
+func (h *Handler[W]) Calls(kinds ...string) *Handler[W] {
+	h.calls = append(h.calls, kinds...)
+	return h
+}
+
+// On binds a decide function to an event type.
+func On[W any, E proto.Message](decide func(*W, E, Meta) []Event) *Handler[W] {
+	var zero E
+	return &Handler[W]{
+		kind: KindEvent, input: reflect.TypeFor[E](), fn: funcName(decide),
+		name: string(zero.ProtoReflect().Descriptor().FullName()),
+		decide: func(w *W, msg any, m Meta) (Reply, []Event) {
+			return Reply{}, decide(w, msg.(E), m)
+		},
+	}
+}
+
+// OnCommand binds a decide function to a command type. Its reply is what the caller is answered.
+func OnCommand[W any, C Command](decide func(*W, C, Meta) (Reply, []Event)) *Handler[W] {
+	t := reflect.TypeFor[C]()
+	return &Handler[W]{
+		kind: KindCommand, input: t, name: t.Name(), fn: funcName(decide),
+		decide: func(w *W, msg any, m Meta) (Reply, []Event) { return decide(w, msg.(C), m) },
+	}
+}
+
+// OnAnswer binds a decide function to the outcome of an outside call.
+func OnAnswer[W any, A Command](decide func(*W, A, Meta) []Event) *Handler[W] {
+	return local(KindAnswer, decide)
+}
+
+// OnDeadline binds a decide function to a deadline. The sweeper reads due ids without claiming them,
+// so the function looks again whether the wait is still on.
+func OnDeadline[W any, D Command](decide func(*W, D, Meta) []Event) *Handler[W] {
+	return local(KindDeadline, decide)
+}
+
+func local[W any, I Command](kind Kind, decide func(*W, I, Meta) []Event) *Handler[W] {
+	t := reflect.TypeFor[I]()
+	return &Handler[W]{
+		kind: kind, input: t, name: t.Name(), fn: funcName(decide),
+		decide: func(w *W, msg any, m Meta) (Reply, []Event) {
+			return Reply{}, decide(w, msg.(I), m)
+		},
+	}
+}
+
+// funcName is the decide function's name as a reader finds it: stock.OnOrderCreated.
+func funcName(f any) string {
+	full := runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name()
+	return full[strings.LastIndexByte(full, '/')+1:]
+}
+
+// Definition is a service's declared part in the choreography. W is its World.
+type Definition[W any] struct {
+	name     string
+	handlers []*Handler[W]
+	byInput  map[reflect.Type]*Handler[W]
+	byEvent  map[string]*Handler[W]
+	listens  []string
+}
+
+// Service declares a service. It panics on two handlers for one input and on an event that is
+// declared as emitted but belongs to another service: both are mistakes of a programmer, found at start.
+func Service[W any](name string, handlers ...*Handler[W]) *Definition[W] {
+	d := &Definition[W]{
+		name: name, handlers: handlers,
+		byInput: map[reflect.Type]*Handler[W]{}, byEvent: map[string]*Handler[W]{},
+	}
+	for _, h := range handlers {
+		if d.byInput[h.input] != nil {
+			panic(fmt.Sprintf("flow: service %s has two handlers for %s", name, h.name))
+		}
+		d.byInput[h.input] = h
+		switch {
+		case h.listens != nil:
+			d.listens = h.listens
+		case h.kind == KindEvent:
+			d.byEvent[h.name] = h
+		}
+		for _, e := range h.emits {
+			if owner := Owner(string(e)); owner != name {
+				panic(fmt.Sprintf("flow: service %s declares to emit %s, which only %s may", name, e, owner))
+			}
+		}
+	}
+	return d
+}
+
+// Name is the service's name, for example "stock".
+func (d *Definition[W]) Name() string { return d.name }
+
+// Consumes says whether the service has a decide function for an event type (its ce_type).
+func (d *Definition[W]) Consumes(eventType string) bool {
+	return d.byEvent[eventType] != nil || d.Listens()
+}
+
+// Listens says whether the service takes whole topics as Records instead of decoded events.
+func (d *Definition[W]) Listens() bool { return d.listens != nil }
+
+// Owner is the service that may emit an event type: the second word of its package
+// (quadrille.stock.v1.StockDecreased is stock's).
+func Owner(eventType string) string {
+	parts := strings.Split(eventType, ".")
+	if len(parts) != 4 || parts[0] != "quadrille" {
+		return ""
+	}
+	return parts[1]
+}
+
+// Topic is the topic an event type is published on, without the configured prefix:
+// quadrille.stock.v1.StockDecreased goes to stock.v1. A new major version is a new topic.
+func Topic(eventType string) string {
+	parts := strings.Split(eventType, ".")
+	if len(parts) != 4 || parts[0] != "quadrille" {
+		return ""
+	}
+	return parts[1] + "." + parts[2]
+}
