@@ -102,7 +102,8 @@ lint: $(TOOLS)/golangci-lint ## Linters of .golangci.yml
 
 .PHONY: vulncheck
 vulncheck: $(TOOLS)/govulncheck ## Known vulnerabilities in what is called (needs vuln.go.dev)
-	$(TOOLS)/govulncheck $(PACKAGES)
+	@for module in $(MODULES); do echo "govulncheck ($$module)"; \
+	  $(TOOLS)/govulncheck -C $$module ./... || exit 1; done
 
 ##@ Change
 
