@@ -1,0 +1,114 @@
+package pg
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io/fs"
+	"regexp"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
+)
+
+// tableName is what may stand unquoted in goose's statements.
+var tableName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
+
+// Migrate brings the database at url up to the newest migration in the root
+// of fsys (goose's *.sql files). table holds the versions applied: the
+// engine's, the outbox's and the service's migrations live side by side in
+// one database, each under its own table. Replicas may call it at once; one
+// migrates, the others wait and find nothing to do.
+func Migrate(ctx context.Context, url string, fsys fs.FS, table string) error {
+	if !tableName.MatchString(table) {
+		return fmt.Errorf("migrate: %q is no plain table name", table)
+	}
+	cc, err := pgx.ParseConfig(url)
+	if err != nil {
+		return fmt.Errorf("migrate %s: parse database URL: %w", table, err)
+	}
+	_, chosen := cc.RuntimeParams["transaction_timeout"]
+	prepare(cc, "migrate "+table)
+	if !chosen {
+		// A migration may rewrite a table; a batch may not take that long.
+		cc.RuntimeParams["transaction_timeout"] = "0"
+	}
+	db := stdlib.OpenDB(*cc)
+	defer db.Close()
+	if err := up(ctx, db, fsys, table); err != nil {
+		return fmt.Errorf("migrate %s: %w", table, err)
+	}
+	return nil
+}
+
+func up(ctx context.Context, db *sql.DB, fsys fs.FS, table string) error {
+	store, err := database.NewStore(goose.DialectPostgres, table)
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider("", db, fsys,
+		goose.WithStore(store),
+		goose.WithSessionLocker(advisoryLock(lockKey(table))),
+		goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return err
+	}
+	_, err = p.Up(ctx)
+	return err
+}
+
+func lockKey(table string) int64 {
+	h := fnv.New64a()
+	h.Write([]byte("quadrille migrations " + table))
+	return int64(h.Sum64())
+}
+
+// advisoryLock is goose's SessionLocker over one advisory lock. It sits on the
+// connection that migrates, so a lost connection ends both together.
+//
+// It asks again and again instead of waiting inside pg_advisory_lock: that
+// statement would hold a snapshot while it waits, and a CREATE INDEX
+// CONCURRENTLY of the replica that has the lock waits for every older
+// snapshot, so the two would wait for each other. (goose's own locker asks
+// every 5 s, and a service's start is not the place to lose them.)
+type advisoryLock int64
+
+// lockPoll is how long a waiting replica pauses between two questions.
+const lockPoll = 50 * time.Millisecond
+
+// SessionLock returns when conn holds the lock or ctx ends.
+func (l advisoryLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
+	ticker := time.NewTicker(lockPoll)
+	defer ticker.Stop()
+	for {
+		var got bool
+		if err := conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", int64(l)).Scan(&got); err != nil {
+			return fmt.Errorf("take migration lock: %w", err)
+		}
+		if got {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for migration lock: %w", ctx.Err())
+		case <-ticker.C:
+		}
+	}
+}
+
+// SessionUnlock gives the lock back.
+func (l advisoryLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
+	var held bool
+	if err := conn.QueryRowContext(ctx, "SELECT pg_advisory_unlock($1)", int64(l)).Scan(&held); err != nil {
+		return fmt.Errorf("give migration lock back: %w", err)
+	}
+	if !held {
+		return errors.New("migration lock was not held at its end")
+	}
+	return nil
+}
