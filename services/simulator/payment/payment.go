@@ -93,6 +93,10 @@ func (s *Server) Close() error {
 // Faults is the switch behind /faults.
 func (s *Server) Faults() *outage.Switch { return s.faults }
 
+// Summary adds the captured and refunded money up, for all references or (if
+// not "") for one.
+func (s *Server) Summary(reference string) (Summary, error) { return s.ledger.summary(reference) }
+
 // Handler serves the calls of the package's description.
 func (s *Server) Handler() http.Handler {
 	v1 := http.NewServeMux()
@@ -205,7 +209,7 @@ func (s *Server) getRefund(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) getSummary(w http.ResponseWriter, r *http.Request) {
-	sum, err := s.ledger.summary(r.URL.Query().Get("reference"))
+	sum, err := s.Summary(r.URL.Query().Get("reference"))
 	write(w, sum, err, "")
 }
 
