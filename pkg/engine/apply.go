@@ -1,0 +1,119 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/kafka"
+	"github.com/quadrille-io/quadrille/pkg/outbox"
+)
+
+// item is one input on its way through a batch, with what its emissions inherit.
+type item struct {
+	input       flow.Input
+	commandID   string // of a command: its id, for ce_commandid
+	root        string // ce_correlationid of what came in; empty for a command
+	traceparent string
+	outcome     flow.Outcome
+}
+
+// newIDs gives a decision its ids: UUIDv7, made when asked for. A batch that is run again makes new
+// ones, which is right: nothing of the first run was kept, or the run is recognised and not decided.
+func newIDs() func(int) string {
+	var ids []string
+	return func(i int) string {
+		for len(ids) <= i {
+			ids = append(ids, uuid.Must(uuid.NewV7()).String())
+		}
+		return ids[i]
+	}
+}
+
+// apply is the heart of every lane: Load, decide each in order, Save, outbox. The subjects of all items
+// are locked. On an error nothing of the transaction may be kept.
+func (e *Engine[W]) apply(ctx context.Context, tx pgx.Tx, subjects map[string]*subject, now time.Time, items []*item) error {
+	if len(items) == 0 {
+		return nil
+	}
+	inputs := make([]flow.Input, len(items))
+	for i, it := range items {
+		it.input.Meta.Now = now
+		it.input.Meta.IDs = newIDs()
+		inputs[i] = it.input
+	}
+	world, err := e.cfg.Store.Load(ctx, tx, inputs)
+	if err != nil {
+		return fmt.Errorf("load: %w", err)
+	}
+	var records []outbox.Record
+	calls := newCallBook(now)
+	for i, it := range items {
+		span := e.startSpan(it)
+		it.outcome, err = e.cfg.Definition.Decide(world, inputs[i])
+		if err != nil {
+			span.fail(err)
+			return fmt.Errorf("decide %T of %s: %w", it.input.Msg, it.input.Subject, err)
+		}
+		s := subjects[it.input.Subject]
+		if records, err = e.emit(records, s, it, now); err != nil {
+			return err
+		}
+		calls.add(it, s)
+		span.end()
+	}
+	if err := e.cfg.Store.Save(ctx, tx, world); err != nil {
+		return fmt.Errorf("save: %w", err)
+	}
+	if err := calls.save(ctx, tx); err != nil {
+		return err
+	}
+	if err := saveSubjects(ctx, tx, subjects); err != nil {
+		return err
+	}
+	e.metrics.emitted.Add(float64(len(records)))
+	return outbox.Append(ctx, tx, records)
+}
+
+// emit turns what a decision returned into outbox records, numbered under the subject's lock.
+func (e *Engine[W]) emit(records []outbox.Record, s *subject, it *item, now time.Time) ([]outbox.Record, error) {
+	name := e.cfg.Definition.Name()
+	for _, em := range it.outcome.Events {
+		if s.root == "" {
+			s.root = it.root
+		}
+		if s.root == "" {
+			s.root = em.ID // the first event of a chain
+		}
+		if em.Cause == "" && s.root != em.ID {
+			// A command on something that exists: without a better cause, the chain's first event.
+			em.Cause = s.root
+		}
+		s.emitted++
+		s.changed = true
+		eventType := string(em.Message.ProtoReflect().Descriptor().FullName())
+		payload, err := proto.Marshal(em.Message)
+		if err != nil {
+			return nil, fmt.Errorf("encode %s: %w", eventType, err)
+		}
+		id, err := uuid.Parse(em.ID)
+		if err != nil {
+			return nil, fmt.Errorf("event id of %s: %w", eventType, err)
+		}
+		envelope := kafka.Envelope{
+			ID: em.ID, Type: eventType, Source: "/quadrille/" + name, Subject: s.id, Time: now,
+			Sequence: int64(s.emitted), Causation: em.Cause, Command: it.commandID,
+			Correlation: s.root, TraceParent: it.traceparent,
+		}
+		records = append(records, outbox.Record{
+			Topic: e.cfg.Kafka.Topic(flow.Topic(eventType)), Key: s.id,
+			EventID: id, Seq: s.emitted, Headers: envelope.Headers(), Payload: payload,
+		})
+	}
+	return records, nil
+}

@@ -1,0 +1,84 @@
+package engine
+
+import (
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/quadrille-io/quadrille/pkg/fault"
+	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/kafka"
+)
+
+// arrival is a record that was polled, decoded where the service takes its type.
+type arrival struct {
+	record *kgo.Record
+	slot   slot
+	topic  string // without prefix
+	// skip: of a type the service does not declare. Only its offset matters.
+	skip     bool
+	envelope kafka.Envelope
+	id       [16]byte // the event id, where known
+	known    bool
+	msg      any
+	// err is a decode error: the arrival is parked with it instead of being decided.
+	err error
+}
+
+// arrive looks at a record's type first, before anything that could fail: what the service does not
+// take is none of its business, readable or not.
+func (e *Engine[W]) arrive(record *kgo.Record, topic string, s slot) *arrival {
+	a := &arrival{record: record, slot: s, topic: topic}
+	if eventType := kafka.Type(record); eventType != "" && !e.cfg.Definition.Consumes(eventType) {
+		a.skip = true
+		return a
+	}
+	a.decode(e.cfg.Definition.Listens())
+	return a
+}
+
+func (a *arrival) decode(raw bool) {
+	a.envelope, a.err = kafka.ParseEnvelope(a.record)
+	if a.envelope.Subject == "" {
+		// Nothing says what it is about; parked under its own place, it holds up nobody.
+		a.envelope.Subject = "unreadable/" + a.topic + "/" + uuid.NewString()
+	}
+	if id, err := uuid.Parse(a.envelope.ID); err == nil {
+		a.id, a.known = id, true
+	} else if a.err == nil {
+		a.err = &fault.DecodeError{Type: a.envelope.Type, Reason: "ce_id is not a UUID"}
+	}
+	if a.err != nil {
+		a.known = a.known && !a.envelope.Time.IsZero()
+		return
+	}
+	if raw {
+		a.msg = a.rawRecord()
+		return
+	}
+	a.msg, a.err = decodeMessage(a.envelope.Type, a.record.Value)
+}
+
+func decodeMessage(eventType string, value []byte) (proto.Message, error) {
+	t, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(eventType))
+	if err != nil {
+		return nil, &fault.DecodeError{Type: eventType, Reason: "type is not known", Err: err}
+	}
+	m := t.New().Interface()
+	if err := proto.Unmarshal(value, m); err != nil {
+		return nil, &fault.DecodeError{Type: eventType, Reason: "not a message of this type", Err: err}
+	}
+	return m, nil
+}
+
+func (a *arrival) rawRecord() flow.Record {
+	return flow.Record{
+		Topic: a.topic, Partition: a.record.Partition, Offset: a.record.Offset,
+		ID: a.envelope.ID, Type: a.envelope.Type, Source: a.envelope.Source, SubjectID: a.envelope.Subject,
+		Time: a.envelope.Time, Sequence: a.envelope.Sequence, CausationID: a.envelope.Causation,
+		CommandID: a.envelope.Command, CorrelationID: a.envelope.Correlation,
+		TraceParent: a.envelope.TraceParent, Payload: a.record.Value,
+	}
+}

@@ -1,0 +1,244 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/quadrille-io/quadrille/pkg/flow"
+)
+
+// Call is one try of a call outside.
+type Call struct {
+	Subject string
+	Kind    string
+	Attempt int
+	// Body is what the decision asked for, as JSON.
+	Body json.RawMessage
+
+	cause, root, traceparent string
+}
+
+// Caller makes a call and returns its outcome as an input of the service's definition. An error means
+// that there is no outcome to decide on: the call is made again, with backoff, for as long as it takes.
+// A caller must send the same idempotency key every time, and must not return an error for a call that
+// the provider may have carried out unless sending it again under that key is harmless.
+type Caller func(ctx context.Context, call Call) (flow.Command, error)
+
+// worker claims due calls and makes them, outside of any transaction.
+type worker[W any] struct {
+	e       *Engine[W]
+	wake    chan struct{}
+	slots   chan struct{}
+	retryMu sync.Mutex
+	retries []retry
+}
+
+type retry struct {
+	call Call
+	err  string
+	wait time.Duration
+}
+
+func newWorker[W any](e *Engine[W]) *worker[W] {
+	return &worker[W]{e: e, wake: make(chan struct{}, 1), slots: make(chan struct{}, e.tuning.CallSlots)}
+}
+
+func (w *worker[W]) wakeUp() { signal(w.wake) }
+
+// run claims and calls until ctx ends, then waits for the calls under way: each is answered, or its row
+// stays as it is and says that the outcome is not known.
+func (w *worker[W]) run(ctx context.Context) error {
+	if len(w.e.cfg.Callers) == 0 {
+		return nil
+	}
+	var calls sync.WaitGroup
+	defer calls.Wait()
+	for {
+		w.saveRetries()
+		full, err := w.claim(ctx, &calls)
+		if err != nil && ctx.Err() == nil {
+			w.e.log.Warn("claim calls", "error", err)
+		}
+		wait := w.e.tuning.Sweep
+		if full {
+			wait = w.e.tuning.Pace
+		}
+		select {
+		case <-ctx.Done():
+			calls.Wait()
+			w.saveRetries()
+			return nil
+		case <-w.wake:
+			// What a busy service asks for gathers for a pace, as everything does.
+			if !full {
+				sleep(ctx, w.e.tuning.Pace/2)
+			}
+		case <-time.After(wait):
+		}
+	}
+}
+
+// claim takes due calls for as many slots as are free and starts them. SKIP LOCKED is right here: no
+// order is promised among calls. The claim is the row's due_at moved to the end of the lease: a worker
+// that dies leaves a call that becomes due again by itself.
+func (w *worker[W]) claim(ctx context.Context, calls *sync.WaitGroup) (full bool, err error) {
+	free := cap(w.slots) - len(w.slots)
+	if free == 0 {
+		return true, nil
+	}
+	// Taken before the claim is asked for: the database counts the lease from a later moment, so by this
+	// clock it ends too early, never too late.
+	claimedAt := time.Now()
+	rows, err := w.e.cfg.Pool.Query(ctx, `
+		UPDATE call c SET due_at = clock_timestamp() + $2, attempts = c.attempts + 1
+		FROM (SELECT subject, kind FROM call WHERE state = 0 AND due_at <= clock_timestamp()
+		      ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) AS due
+		WHERE c.subject = due.subject AND c.kind = due.kind
+		RETURNING c.subject, c.kind, c.attempts, c.body, c.cause, c.root, c.traceparent`, free, w.e.tuning.CallLease)
+	if err != nil {
+		return false, fmt.Errorf("claim calls: %w", err)
+	}
+	claimed, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Call, error) {
+		var c Call
+		return c, row.Scan(&c.Subject, &c.Kind, &c.Attempt, &c.Body, &c.cause, &c.root, &c.traceparent)
+	})
+	if err != nil {
+		return false, fmt.Errorf("claim calls: %w", err)
+	}
+	for _, c := range claimed {
+		w.slots <- struct{}{}
+		calls.Go(func() {
+			defer func() { <-w.slots }()
+			w.make(ctx, c, claimedAt)
+		})
+	}
+	return len(claimed) == free, nil
+}
+
+// make makes one call and hands its outcome to the command lane.
+//
+// A send is forbidden once so much of the lease is gone that the call could outlast it: this process
+// may have been stopped for a while between the claim and here, and another worker has the call then.
+// The monotonic clock says so, not the wall clock.
+func (w *worker[W]) make(ctx context.Context, c Call, claimedAt time.Time) {
+	if time.Since(claimedAt) > w.e.tuning.CallLease-w.e.tuning.CallTimeout {
+		return
+	}
+	callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.e.tuning.CallTimeout)
+	defer cancel()
+	outcome, err := w.e.cfg.Callers[c.Kind](w.e.withTrace(callCtx, c.traceparent), c)
+	if err != nil {
+		w.e.metrics.calls.WithLabelValues(c.Kind, "retry").Inc()
+		w.retryMu.Lock()
+		w.retries = append(w.retries, retry{call: c, err: err.Error(), wait: backoff(c.Attempt)})
+		w.retryMu.Unlock()
+		w.wakeUp()
+		return
+	}
+	w.e.metrics.calls.WithLabelValues(c.Kind, "answered").Inc()
+	work := &work{
+		item: item{
+			input: flow.Input{
+				Kind: flow.KindAnswer, Subject: outcome.Subject(), Msg: outcome, Meta: flow.Meta{Cause: c.cause},
+			},
+			root: c.root, traceparent: c.traceparent,
+		},
+		call: &c, done: make(chan error, 1),
+	}
+	for failures := 1; ; failures++ {
+		if err = w.e.lane.submit(context.WithoutCancel(ctx), work); err == nil {
+			err = <-work.done
+			break
+		}
+		if err == errClosed || failures > 20 {
+			break
+		}
+		pause(ctx, failures)
+	}
+	if err != nil {
+		// The outcome is not lost: the call is made again under the same key when the lease ends.
+		w.e.log.Error("outcome of a call was not taken", "subject", c.Subject, "kind", c.Kind, "error", err)
+	}
+}
+
+// backoff waits 250 ms, doubling up to a minute, half of it random.
+func backoff(attempt int) time.Duration {
+	d := min(250*time.Millisecond<<min(attempt-1, 12), time.Minute)
+	return d/2 + rand.N(d/2)
+}
+
+// saveRetries writes when failed calls are due again, all in one statement.
+func (w *worker[W]) saveRetries() {
+	w.retryMu.Lock()
+	retries := w.retries
+	w.retries = nil
+	w.retryMu.Unlock()
+	if len(retries) == 0 {
+		return
+	}
+	n := len(retries)
+	subjects, kinds, errs := make([]string, n), make([]string, n), make([]string, n)
+	attempts, waits := make([]int32, n), make([]time.Duration, n)
+	for i, r := range retries {
+		subjects[i], kinds[i], errs[i] = r.call.Subject, r.call.Kind, r.err
+		attempts[i], waits[i] = int32(r.call.Attempt), r.wait
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), txTimeout)
+	defer cancel()
+	_, err := w.e.cfg.Pool.Exec(ctx, `
+		UPDATE call c SET due_at = clock_timestamp() + k.wait, last_error = k.error
+		FROM unnest($1::text[], $2::text[], $3::int[], $4::interval[], $5::text[]) AS k(subject, kind, attempt, wait, error)
+		WHERE c.subject = k.subject AND c.kind = k.kind AND c.attempts = k.attempt AND c.state = 0`,
+		subjects, kinds, attempts, waits, errs)
+	if err != nil {
+		w.e.log.Warn("save when calls are due again; they are when their leases end", "calls", n, "error", err)
+	}
+}
+
+// closeCalls marks the calls whose answers are in the batch as answered and says which of the answers
+// count: one whose call was answered, withdrawn or claimed anew meanwhile does not.
+func closeCalls(ctx context.Context, tx pgx.Tx, todo []*work, subjects map[string]*subject) (map[*work]bool, error) {
+	type key struct{ subject, kind string }
+	answers := map[key]*work{}
+	for _, w := range todo {
+		if w.call != nil && !subjects[w.input.Subject].parked {
+			answers[key{w.call.Subject, w.call.Kind}] = w
+		}
+	}
+	if len(answers) == 0 {
+		return nil, nil
+	}
+	keys := slices.SortedFunc(maps.Keys(answers), func(a, b key) int {
+		return slices.Compare([]string{a.subject, a.kind}, []string{b.subject, b.kind})
+	})
+	var ids, kinds []string
+	var attempts []int32
+	for _, k := range keys {
+		ids, kinds, attempts = append(ids, k.subject), append(kinds, k.kind), append(attempts, int32(answers[k].call.Attempt))
+	}
+	rows, err := tx.Query(ctx, `
+		UPDATE call c SET state = 1
+		FROM unnest($1::text[], $2::text[], $3::int[]) AS k(subject, kind, attempt)
+		WHERE c.subject = k.subject AND c.kind = k.kind AND c.attempts = k.attempt AND c.state = 0
+		RETURNING c.subject, c.kind`, ids, kinds, attempts)
+	if err != nil {
+		return nil, fmt.Errorf("close calls: %w", err)
+	}
+	open := map[*work]bool{}
+	var k key
+	if _, err := pgx.ForEachRow(rows, []any{&k.subject, &k.kind}, func() error {
+		open[answers[k]] = true
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("close calls: %w", err)
+	}
+	return open, nil
+}

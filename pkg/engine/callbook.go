@@ -1,0 +1,121 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/quadrille-io/quadrille/pkg/flow"
+)
+
+// callBook collects the calls a batch asks for and takes back, to write them set-wise.
+type callBook struct {
+	now       time.Time
+	asked     []askedCall
+	withdrawn []flow.Withdrawal
+}
+
+type askedCall struct {
+	flow.Call
+	cause, root, traceparent string
+	state                    int16
+}
+
+// The states of a row of the call table.
+const (
+	callPending   = 0
+	callAnswered  = 1
+	callWithdrawn = 2
+)
+
+func newCallBook(now time.Time) *callBook { return &callBook{now: now} }
+
+func (b *callBook) add(it *item, s *subject) {
+	cause := it.input.Meta.Cause
+	if it.input.Kind == flow.KindCommand || cause == "" {
+		// A command opens the wait with its own event, if it emits one.
+		cause = s.root
+		if n := len(it.outcome.Events); n > 0 {
+			cause = it.outcome.Events[n-1].ID
+		}
+	}
+	root := s.root
+	if root == "" {
+		root = it.root
+	}
+	for _, c := range it.outcome.Calls {
+		b.asked = append(b.asked, askedCall{Call: c, cause: cause, root: root, traceparent: it.traceparent})
+	}
+	for _, w := range it.outcome.Withdrawn {
+		b.withdraw(w)
+	}
+}
+
+// withdraw also marks a call that the same batch asked for: one by one it would have been written,
+// then withdrawn, and a batch must leave what one by one would have left.
+func (b *callBook) withdraw(w flow.Withdrawal) {
+	for i := range b.asked {
+		if b.asked[i].Subject == w.Subject && b.asked[i].Kind == w.Kind {
+			b.asked[i].state = callWithdrawn
+		}
+	}
+	b.withdrawn = append(b.withdrawn, w)
+}
+
+// save writes withdrawals first: a decision may take back one kind and ask for another.
+func (b *callBook) save(ctx context.Context, tx pgx.Tx) error {
+	if len(b.withdrawn) > 0 {
+		if err := b.saveWithdrawn(ctx, tx); err != nil {
+			return err
+		}
+	}
+	if len(b.asked) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(b.asked, func(x, y askedCall) int {
+		return cmp.Or(cmp.Compare(x.Subject, y.Subject), cmp.Compare(x.Kind, y.Kind))
+	})
+	n := len(b.asked)
+	subjects, kinds, causes := make([]string, n), make([]string, n), make([]string, n)
+	roots, traces := make([]string, n), make([]string, n)
+	bodies, due, states := make([][]byte, n), make([]time.Time, n), make([]int16, n)
+	for i, c := range b.asked {
+		body, err := json.Marshal(c.Body)
+		if err != nil {
+			return fmt.Errorf("encode the call %q of %s: %w", c.Kind, c.Subject, err)
+		}
+		subjects[i], kinds[i], bodies[i], due[i] = c.Subject, c.Kind, body, b.now.Add(c.After)
+		causes[i], roots[i], traces[i], states[i] = c.cause, c.root, c.traceparent, c.state
+	}
+	_, err := tx.Exec(ctx, `
+		INSERT INTO call (subject, kind, body, due_at, cause, root, traceparent, state, created_at)
+		SELECT subject, kind, body, due_at, cause, root, traceparent, state, $9
+		FROM unnest($1::text[], $2::text[], $3::bytea[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::smallint[])
+		     AS k(subject, kind, body, due_at, cause, root, traceparent, state)
+		ON CONFLICT (subject, kind) DO NOTHING`,
+		subjects, kinds, bodies, due, causes, roots, traces, states, b.now)
+	if err != nil {
+		return fmt.Errorf("save %d calls: %w", n, err)
+	}
+	return nil
+}
+
+func (b *callBook) saveWithdrawn(ctx context.Context, tx pgx.Tx) error {
+	var subjects, kinds []string
+	for _, w := range b.withdrawn {
+		subjects, kinds = append(subjects, w.Subject), append(kinds, w.Kind)
+	}
+	_, err := tx.Exec(ctx, `
+		UPDATE call c SET state = 2 -- callWithdrawn
+		FROM unnest($1::text[], $2::text[]) AS k(subject, kind)
+		WHERE c.subject = k.subject AND c.kind = k.kind AND c.state = 0`, subjects, kinds)
+	if err != nil {
+		return fmt.Errorf("withdraw %d calls: %w", len(subjects), err)
+	}
+	return nil
+}

@@ -1,0 +1,198 @@
+package engine
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/quadrille-io/quadrille/pkg/fault"
+	"github.com/quadrille-io/quadrille/pkg/flow"
+)
+
+// Request is a command with what makes it safe to send twice.
+type Request struct {
+	// Member is who sends it; idempotency keys are the member's own.
+	Member string
+	// Key is the Idempotency-Key; empty: the command gets one of its own.
+	Key string
+	// BodyHash tells two requests with the same key apart.
+	BodyHash []byte
+	Command  flow.Command
+	// TraceParent is the request's W3C trace context, passed on to all that follows from it.
+	TraceParent string
+}
+
+// Answer is what a command was answered, now or the first time.
+type Answer struct {
+	Status  int             `json:"status"`
+	Body    json.RawMessage `json:"body,omitempty"`
+	Refusal *fault.Refusal  `json:"refusal,omitempty"`
+	// Replayed: the key was used before, this is the first answer again.
+	Replayed bool `json:"-"`
+}
+
+// Do puts a command into the next batch of the command lane and returns its answer after COMMIT. A
+// refusal is an Answer; an error means that the outcome is not known to the caller (ctx ended, the
+// engine stops): sending the same key again finds out.
+func (e *Engine[W]) Do(ctx context.Context, r Request) (Answer, error) {
+	id := uuid.Must(uuid.NewV7()).String()
+	if r.Key == "" {
+		r.Key = id
+	}
+	w := &work{
+		item: item{
+			input: flow.Input{
+				Kind: flow.KindCommand, Subject: r.Command.Subject(), Msg: r.Command,
+				Meta: flow.Meta{Cause: id},
+			},
+			commandID: id, traceparent: r.TraceParent,
+		},
+		request: &r,
+		done:    make(chan error, 1),
+	}
+	if err := e.lane.submit(ctx, w); err != nil {
+		return Answer{}, err
+	}
+	select {
+	case err := <-w.done:
+		return w.answer, err
+	case <-ctx.Done():
+		return Answer{}, fmt.Errorf("wait for the command's answer: %w", context.Cause(ctx))
+	}
+}
+
+var errKeyRace = errors.New("an idempotency key was used by another replica meanwhile")
+
+func reused() *fault.Refusal {
+	return fault.Unprocessable("idempotency_key_reused", "the key was used with another request body")
+}
+
+// recall answers the commands whose key was used before, from the table or by another of the same
+// batch, and returns those that are to be decided. One of the same batch gets the first one's answer:
+// a follower.
+func recall(ctx context.Context, tx pgx.Tx, commands []*work) (todo []*work, followers map[*work]*work, err error) {
+	if len(commands) == 0 {
+		return nil, nil, nil
+	}
+	type key struct{ member, key string }
+	first := map[key]*work{}
+	followers = map[*work]*work{}
+	var members, keys []string
+	for _, w := range commands {
+		k := key{w.request.Member, w.request.Key}
+		if leader := first[k]; leader != nil {
+			if bytes.Equal(leader.request.BodyHash, w.request.BodyHash) {
+				followers[w] = leader
+			} else {
+				w.refuse(reused())
+			}
+			continue
+		}
+		first[k] = w
+		members, keys = append(members, k.member), append(keys, k.key)
+	}
+	rows, err := tx.Query(ctx, `
+		SELECT c.member, c.key, c.id, c.body_hash, c.answer
+		FROM command c JOIN unnest($1::text[], $2::text[]) AS k(member, key) USING (member, key)`, members, keys)
+	if err != nil {
+		return nil, nil, fmt.Errorf("look up idempotency keys: %w", err)
+	}
+	var k key
+	var id string
+	var hash, stored []byte
+	if _, err = pgx.ForEachRow(rows, []any{&k.member, &k.key, &id, &hash, &stored}, func() error {
+		w := first[k]
+		delete(first, k)
+		return w.remember(id, hash, stored)
+	}); err != nil {
+		return nil, nil, fmt.Errorf("look up idempotency keys: %w", err)
+	}
+	for _, w := range commands {
+		if first[key{w.request.Member, w.request.Key}] == w {
+			todo = append(todo, w)
+		}
+	}
+	return todo, followers, nil
+}
+
+// remember takes the stored answer. Stored by this very command it is not a replay: the batch is a
+// rerun after a COMMIT whose outcome was unknown.
+func (w *work) remember(id string, hash, stored []byte) error {
+	if !bytes.Equal(hash, w.request.BodyHash) {
+		w.refuse(reused())
+		return nil
+	}
+	w.answer = Answer{}
+	if err := json.Unmarshal(stored, &w.answer); err != nil {
+		return fmt.Errorf("stored answer: %w", err)
+	}
+	w.answer.Replayed = id != w.commandID
+	return nil
+}
+
+func (w *work) refuse(r *fault.Refusal) { w.answer = Answer{Status: r.Status, Refusal: r} }
+
+// reply makes the answer of what the decision said.
+func (w *work) reply() error {
+	r := w.outcome.Reply
+	w.answer = Answer{Status: r.Status, Refusal: r.Refusal}
+	if r.Refusal != nil {
+		w.answer.Status = r.Refusal.Status
+		return nil
+	}
+	if r.Body == nil {
+		return nil
+	}
+	body, err := json.Marshal(r.Body)
+	if err != nil {
+		return fmt.Errorf("encode the answer: %w", err)
+	}
+	w.answer.Body = body
+	return nil
+}
+
+// saveAnswers keeps the answers under their keys. A key that another replica committed meanwhile fails
+// the batch: it is run again and finds that answer. The insert waits for a transaction that has the
+// same key and is not finished, so of two exactly one decides.
+func saveAnswers(ctx context.Context, tx pgx.Tx, decided []*work, now time.Time) error {
+	kept := slices.DeleteFunc(slices.Clone(decided), func(w *work) bool { return w.outcome.Reply.Forget })
+	if len(kept) == 0 {
+		return nil
+	}
+	slices.SortFunc(kept, func(a, b *work) int {
+		return cmp.Or(cmp.Compare(a.request.Member, b.request.Member), cmp.Compare(a.request.Key, b.request.Key))
+	})
+	n := len(kept)
+	members, keys, ids := make([]string, n), make([]string, n), make([]string, n)
+	hashes, answers := make([][]byte, n), make([][]byte, n)
+	for i, w := range kept {
+		stored, err := json.Marshal(w.answer)
+		if err != nil {
+			return fmt.Errorf("encode the answer: %w", err)
+		}
+		members[i], keys[i], ids[i] = w.request.Member, w.request.Key, w.commandID
+		hashes[i], answers[i] = w.request.BodyHash, stored
+		if hashes[i] == nil {
+			hashes[i] = []byte{}
+		}
+	}
+	tag, err := tx.Exec(ctx, `
+		INSERT INTO command (member, key, id, body_hash, answer, created_at)
+		SELECT *, $6::timestamptz FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bytea[])
+		ON CONFLICT DO NOTHING`, members, keys, ids, hashes, answers, now)
+	if err != nil {
+		return fmt.Errorf("keep %d answers: %w", n, err)
+	}
+	if tag.RowsAffected() != int64(n) {
+		return errKeyRace
+	}
+	return nil
+}

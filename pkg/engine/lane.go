@@ -1,0 +1,211 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/quadrille-io/quadrille/pkg/fault"
+	"github.com/quadrille-io/quadrille/pkg/flow"
+)
+
+// work is one thing for the command lane: a command, an answer or a deadline.
+type work struct {
+	item
+	request *Request // of a command
+	call    *Call    // of an answer
+	answer  Answer
+	done    chan error
+}
+
+// lane takes commands, answers of calls and deadlines through the same Load, decide and Save as events,
+// with a transaction of its own. It has no fence and no poll, so an HTTP request never waits for a
+// rebalance, and a thousand concurrent requests share a handful of transactions.
+type lane[W any] struct {
+	e     *Engine[W]
+	queue chan *work
+	ended chan struct{}
+}
+
+func newLane[W any](e *Engine[W]) *lane[W] {
+	return &lane[W]{e: e, queue: make(chan *work, 4*e.tuning.BatchMax), ended: make(chan struct{})}
+}
+
+// submit queues work. A full queue is answered at once: waiting would only make it longer.
+func (l *lane[W]) submit(ctx context.Context, w *work) error {
+	select {
+	case <-l.ended:
+		return errClosed
+	default:
+	}
+	select {
+	case l.queue <- w:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("queue the command: %w", context.Cause(ctx))
+	default:
+		return fault.Unavailable("service_unavailable", "too many requests are waiting", time.Second)
+	}
+}
+
+// run gathers and commits until ctx ends, then finishes what was queued.
+func (l *lane[W]) run(ctx context.Context) error {
+	var lastStart time.Time
+	for {
+		var batch []*work
+		select {
+		case w := <-l.queue:
+			batch = append(batch, w)
+		case <-ctx.Done():
+			close(l.ended)
+			l.finish(l.gather(nil))
+			return nil
+		}
+		if wait := time.Until(lastStart.Add(l.e.tuning.Pace)); wait > 0 {
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+			}
+		}
+		lastStart = time.Now()
+		l.finish(l.gather(batch))
+	}
+}
+
+// gather takes what has accumulated, up to a batch.
+func (l *lane[W]) gather(batch []*work) []*work {
+	for len(batch) < l.e.tuning.BatchMax {
+		select {
+		case w := <-l.queue:
+			batch = append(batch, w)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// finish commits the batch and tells everybody. A transient failure is tried again for as long as a
+// caller may be waiting; a deterministic one halves the batch, until the one command that cannot be
+// decided stands alone and is answered with an error. Commands are never parked: the caller is there
+// to be told.
+func (l *lane[W]) finish(batch []*work) {
+	if len(batch) == 0 {
+		return
+	}
+	deadline := time.Now().Add(2 * txTimeout)
+	for failures := 1; ; failures++ {
+		err := l.commit(batch)
+		class := fault.Classify(err)
+		switch {
+		case err == nil:
+			tell(batch, nil)
+			return
+		case class == fault.Deterministic && len(batch) > 1:
+			l.e.metrics.retries.WithLabelValues("command", class.String()).Inc()
+			l.finish(batch[:len(batch)/2])
+			l.finish(batch[len(batch)/2:])
+			return
+		case class == fault.Deterministic, time.Now().After(deadline):
+			l.e.log.Error("input failed", "subject", batch[0].input.Subject, "input", fmt.Sprintf("%T", batch[0].input.Msg), "inputs", len(batch), "error", err)
+			tell(batch, err)
+			return
+		case errors.Is(err, errKeyRace):
+		default:
+			l.e.metrics.retries.WithLabelValues("command", class.String()).Inc()
+			l.e.log.Warn("command batch failed, the same again", "inputs", len(batch), "failures", failures, "error", err)
+			pause(context.Background(), failures)
+		}
+	}
+}
+
+func tell(batch []*work, err error) {
+	for _, w := range batch {
+		w.done <- err
+	}
+}
+
+// commit runs one batch in one transaction. Nothing is answered before COMMIT.
+func (l *lane[W]) commit(batch []*work) error {
+	ctx, cancel := context.WithTimeout(context.Background(), txTimeout)
+	defer cancel()
+	started := time.Now()
+	err := pgx.BeginFunc(ctx, l.e.cfg.Pool, func(tx pgx.Tx) error { return l.decide(ctx, tx, batch) })
+	if err != nil {
+		return err
+	}
+	l.e.cfg.Wake()
+	l.e.worker.wakeUp()
+	l.e.metrics.batch("command", len(batch), time.Since(started))
+	return nil
+}
+
+func (l *lane[W]) decide(ctx context.Context, tx pgx.Tx, batch []*work) error {
+	var commands []*work
+	for _, w := range batch {
+		w.outcome = flow.Outcome{}
+		if w.request != nil {
+			commands = append(commands, w)
+		}
+	}
+	commands, followers, err := recall(ctx, tx, commands)
+	if err != nil {
+		return err
+	}
+	todo := commands
+	for _, w := range batch {
+		if w.request == nil {
+			todo = append(todo, w)
+		}
+	}
+	ids := make([]string, len(todo))
+	for i, w := range todo {
+		ids[i] = w.input.Subject
+	}
+	subjects, now, err := lockSubjects(ctx, tx, ids)
+	if err != nil {
+		return err
+	}
+	open, err := closeCalls(ctx, tx, todo, subjects)
+	if err != nil {
+		return err
+	}
+	items, decided := admit(todo, subjects, open)
+	if err := l.e.apply(ctx, tx, subjects, now, items); err != nil {
+		return err
+	}
+	for _, w := range decided {
+		if err := w.reply(); err != nil {
+			return err
+		}
+	}
+	if err := saveAnswers(ctx, tx, decided, now); err != nil {
+		return err
+	}
+	for w, leader := range followers {
+		w.answer = leader.answer
+		w.answer.Replayed = true
+	}
+	return nil
+}
+
+// admit picks what is decided now. On a parked subject a command is answered 503, a deadline waits for
+// the next sweep, and an answer stays with its call, which is made again under the same key later.
+func admit(todo []*work, subjects map[string]*subject, open map[*work]bool) (items []*item, decided []*work) {
+	for _, w := range todo {
+		parked := subjects[w.input.Subject].parked
+		switch {
+		case w.request != nil && parked:
+			w.refuse(fault.Unavailable("order_parked", "an event of this order waits for an operator", time.Minute))
+		case w.request != nil:
+			items, decided = append(items, &w.item), append(decided, w)
+		case w.call != nil && !open[w], parked:
+		default:
+			items = append(items, &w.item)
+		}
+	}
+	return items, decided
+}
