@@ -69,6 +69,7 @@ func (p *producer) publish(ctx context.Context, rows []row, alive func(context.C
 	for _, row := range rows {
 		p.client.Produce(context.Background(), row.record, func(_ *kgo.Record, err error) { d.settle(row.id, err) })
 	}
+	p.barrier()
 	if err := d.failure(); err != nil {
 		return nil, err
 	}
@@ -91,6 +92,14 @@ func (p *producer) publish(ctx context.Context, rows []row, alive func(context.C
 			}
 		}
 	}
+}
+
+// barrier returns once the outcome of every record that has failed so far is known. The client reports
+// outcomes one after another in a goroutine of its own; a record without a topic fails at once, so its report comes behind the others.
+func (p *producer) barrier() {
+	reported := make(chan struct{})
+	p.client.Produce(context.Background(), &kgo.Record{}, func(*kgo.Record, error) { close(reported) })
+	<-reported
 }
 
 // delivery collects what became of one read.

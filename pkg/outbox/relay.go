@@ -164,14 +164,12 @@ func (r *Relay) Run(ctx context.Context) error {
 
 	var failures backoff
 	for ctx.Err() == nil {
-		began := time.Now()
 		err := r.term(ctx)
-		r.ready.Store(false)
+		if r.ready.Swap(false) {
+			failures.reset() // the database answered: this is a new trouble
+		}
 		if errors.Is(err, errDrained) || ctx.Err() != nil {
 			break
-		}
-		if time.Since(began) > time.Minute {
-			failures.reset() // it worked for a while: this is a new trouble
 		}
 		wait := failures.next()
 		if errors.Is(err, errStalled) {
