@@ -39,11 +39,15 @@ type store struct {
 	// client; "" for none.
 	local string
 	base  string
+	// pause comes before the second try and three times that before the third.
+	pause time.Duration
+	// stall is how long a download may bring nothing before it is given up.
+	stall time.Duration
 	say   func(string, ...any)
 }
 
 func newStore(dir string, say func(string, ...any)) *store {
-	s := &store{dir: dir, base: mavenCentral, say: say}
+	s := &store{dir: dir, base: mavenCentral, pause: time.Second, stall: 30 * time.Second, say: say}
 	if home, err := os.UserHomeDir(); err == nil {
 		s.local = filepath.Join(home, ".m2", "repository")
 	}
@@ -86,7 +90,7 @@ func (s *store) fetch(ctx context.Context, a artifact) (string, error) {
 var errPermanent = errors.New("not to be had")
 
 func (s *store) downloadWithRetry(ctx context.Context, a artifact, to string) error {
-	pause := time.Second
+	pause := s.pause
 	for try := 1; ; try++ {
 		err := s.download(ctx, a, to)
 		if err == nil || try == 3 || errors.Is(err, errPermanent) || ctx.Err() != nil {
@@ -102,7 +106,22 @@ func (s *store) downloadWithRetry(ctx context.Context, a artifact, to string) er
 	}
 }
 
+// errStalled ends a download whose server fell silent.
+var errStalled = errors.New("the server sent nothing for too long")
+
 func (s *store) download(ctx context.Context, a artifact, to string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watchdog := time.AfterFunc(s.stall, func() { cancel(errStalled) })
+	defer watchdog.Stop()
+	err := s.transfer(ctx, a, to, func() { watchdog.Reset(s.stall) })
+	if err != nil && errors.Is(context.Cause(ctx), errStalled) {
+		return errStalled
+	}
+	return err
+}
+
+func (s *store) transfer(ctx context.Context, a artifact, to string, alive func()) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(s.base, "/")+"/"+a.path(), nil)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errPermanent, err)
@@ -121,18 +140,13 @@ func (s *store) download(ctx context.Context, a artifact, to string) error {
 	}
 	sum := sha256.New()
 	body := io.TeeReader(resp.Body, sum)
-	meter := &meter{r: body, total: resp.ContentLength, name: a.name, say: s.say}
-	return writeAtomicChecked(to, meter, func() error {
+	meter := &meter{r: body, total: resp.ContentLength, name: a.name, say: s.say, alive: alive}
+	return writeAtomic(to, 0o644, &checkedReader{r: meter, check: func() error {
 		if got := hex.EncodeToString(sum.Sum(nil)); got != a.sha256 {
 			return fmt.Errorf("content has SHA-256 %s, expected %s", got, a.sha256)
 		}
 		return nil
-	})
-}
-
-// writeAtomicChecked is writeAtomic with a last look before the rename.
-func writeAtomicChecked(path string, r io.Reader, check func() error) error {
-	return writeAtomic(path, 0o644, &checkedReader{r: r, check: check})
+	}})
 }
 
 // checkedReader turns the end of a stream into an error when check fails, so
@@ -159,11 +173,13 @@ type meter struct {
 	name        string
 	last        time.Time
 	say         func(string, ...any)
+	alive       func() // called for everything that arrives
 }
 
 func (m *meter) Read(p []byte) (int, error) {
 	n, err := m.r.Read(p)
 	m.done += int64(n)
+	m.alive()
 	if now := time.Now(); now.Sub(m.last) > 500*time.Millisecond && m.total > 1<<20 {
 		m.last = now
 		m.say("downloading %s: %d of %d MB", m.name, m.done>>20, m.total>>20)

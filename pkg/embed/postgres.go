@@ -24,8 +24,9 @@ type PostgresConfig struct {
 	// same at every start; Postgres.DataDir tells. One process at a time.
 	DataDir string
 	// CacheDir keeps the downloaded binaries; empty means the user's cache
-	// folder (under root /var/cache/quadrille). QUADRILLE_POSTGRES_BIN names
-	// a folder with binaries to use instead.
+	// folder, under root one in /var/cache when the server's user could not
+	// reach that. QUADRILLE_POSTGRES_BIN names a folder with binaries (initdb
+	// and postgres, 17 or newer) to use instead.
 	CacheDir string
 	// Port on 127.0.0.1; 0 means one that is free.
 	Port int
@@ -53,6 +54,8 @@ type Postgres struct {
 	lock    *fileLock
 	proc    *process
 	say     func(string, ...any)
+
+	creating sync.Mutex // one CreateDatabase at a time: GRANT and REVOKE on one object collide
 
 	mu     sync.Mutex
 	owners map[string]string // database → role, where they differ
@@ -198,9 +201,9 @@ func (p *Postgres) arguments(port int) []string {
 		"log_error_verbosity":     "terse",
 	}
 	if !p.cfg.Fsync {
-		maps.Copy(settings, map[string]string{
-			"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
-		})
+		// synchronous_commit stays on: without it a kill of the server alone
+		// would lose commits that were answered.
+		maps.Copy(settings, map[string]string{"fsync": "off", "full_page_writes": "off"})
 	}
 	maps.Copy(settings, p.cfg.Settings)
 	args := []string{"-D", p.pgdata()}

@@ -58,6 +58,8 @@ func (p *Postgres) CreateDatabase(ctx context.Context, name, owner string) error
 	if owner == "" {
 		owner = name
 	}
+	p.creating.Lock()
+	defer p.creating.Unlock()
 	conn, err := pgx.Connect(ctx, p.AdminURL("postgres"))
 	if err != nil {
 		return fmt.Errorf("create database %s: connect: %w", name, err)
@@ -79,12 +81,11 @@ func (p *Postgres) CreateDatabase(ctx context.Context, name, owner string) error
 	return nil
 }
 
-// exists: duplicate_object and duplicate_database say the work is done, and
-// so does the unique_violation of two creators at the same moment.
+// exists: duplicate_object and duplicate_database say the work is done.
 func exists(err error) bool {
 	var pe *pgconn.PgError
 	if !errors.As(err, &pe) {
 		return false
 	}
-	return pe.Code == "42710" || pe.Code == "42P04" || pe.Code == "23505"
+	return pe.Code == "42710" || pe.Code == "42P04"
 }

@@ -2,6 +2,7 @@ package embed
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -93,8 +94,9 @@ func (p *Postgres) copyTemplate(ctx context.Context) error {
 	if p.id.cred != nil {
 		owner = int(p.id.cred.Uid)
 	}
-	// One template per version and owner.
-	dir := filepath.Join(p.cfg.CacheDir, fmt.Sprintf("empty-cluster-%d-%s-%d", p.major, postgresVersion, owner))
+	// One template per owner and binaries.
+	sum := sha256.Sum256([]byte(p.bin))
+	dir := filepath.Join(p.cfg.CacheDir, fmt.Sprintf("empty-cluster-%d-%x-%d", p.major, sum[:4], owner))
 	lock, err := lockFile(ctx, dir+".lock", nil)
 	if err != nil {
 		return fmt.Errorf("take cluster template: %w", err)

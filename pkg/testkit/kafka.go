@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,7 +18,12 @@ import (
 	"github.com/quadrille-io/quadrille/pkg/embed"
 )
 
-var sharedBrokers = sync.OnceValues(startBrokers)
+var (
+	sharedBrokers = sync.OnceValues(startBrokers)
+	// brokersAsked says that sharedBrokers was called: a test's cleanup must
+	// not be what starts the broker.
+	brokersAsked atomic.Bool
+)
 
 // startBrokers: KAFKA_BROKERS names brokers to use; QUADRILLE_TEST_KAFKA=apache
 // asks for an Apache Kafka of this process's own; else it is the embedded one.
@@ -68,6 +74,7 @@ func quickGroups() kfake.Opt { return kfake.GroupMinSessionTimeout(100 * time.Mi
 // process share: use TopicPrefix for topics and groups.
 func Brokers(t testing.TB) []string {
 	t.Helper()
+	brokersAsked.Store(true)
 	addrs, err := sharedBrokers()
 	if err != nil {
 		t.Fatalf("start test broker: %v", err)
@@ -98,10 +105,15 @@ func TopicPrefix(t testing.TB) string {
 	t.Helper()
 	prefix := "t" + strings.ToLower(rand.Text()[:10]) + "-"
 	t.Cleanup(func() {
-		if addrs, err := sharedBrokers(); err == nil {
-			if err := deleteTopics(addrs, prefix); err != nil {
-				t.Errorf("delete the test's topics: %v", err)
-			}
+		if !brokersAsked.Load() {
+			return
+		}
+		addrs, err := sharedBrokers()
+		if err != nil {
+			return // Brokers has failed the test that asked
+		}
+		if err := deleteTopics(addrs, prefix); err != nil {
+			t.Errorf("delete the test's topics: %v", err)
 		}
 	})
 	return prefix

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -25,6 +26,7 @@ type process struct {
 	mu      sync.Mutex
 	running bool
 	dir     string
+	lock    *os.File
 	stops   []func(context.Context) error
 }
 
@@ -59,7 +61,7 @@ func (p *process) end() error {
 		errs = append(errs, p.stops[i](ctx))
 	}
 	if p.dir != "" {
-		errs = append(errs, os.RemoveAll(p.dir))
+		errs = append(errs, os.RemoveAll(p.dir), p.lock.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -87,6 +89,9 @@ func (p *process) folder(name string) (string, error) {
 		if err := os.Chmod(dir, 0o711); err != nil {
 			return "", fmt.Errorf("open folder for test servers: %w", err)
 		}
+		if p.lock, err = lockFolder(dir); err != nil {
+			return "", fmt.Errorf("lock folder for test servers: %w", err)
+		}
 		p.dir = dir
 	}
 	return filepath.Join(p.dir, name), nil
@@ -94,18 +99,37 @@ func (p *process) folder(name string) (string, error) {
 
 const folderPrefix = "quadrille-test-"
 
-// sweep removes folders of test processes that were killed before they could:
-// older than any test run lasts.
+// sweep removes the folders of test processes that were killed before they
+// could. The lock tells: the kernel releases it when its process ends. (A
+// folder that is younger may not have been locked yet.)
 func sweep() {
 	left, err := filepath.Glob(filepath.Join(os.TempDir(), folderPrefix+"*"))
 	if err != nil {
 		return
 	}
 	for _, dir := range left {
-		if st, err := os.Stat(dir); err == nil && time.Since(st.ModTime()) > 12*time.Hour {
+		st, err := os.Stat(dir)
+		if err != nil || time.Since(st.ModTime()) < time.Minute {
+			continue
+		}
+		if lock, err := lockFolder(dir); err == nil {
 			os.RemoveAll(dir) // another process may be at the same; nothing depends on it
+			lock.Close()
 		}
 	}
+}
+
+// lockFolder marks dir as in use for as long as the file stays open.
+func lockFolder(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // startContext bounds the start of a server, a first download included.
