@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -201,17 +200,8 @@ func (c *consumer[W]) catchUp(ctx context.Context) error {
 }
 
 func (c *consumer[W]) reached(ctx context.Context, starts, ends kadm.ListedOffsets) (bool, error) {
-	rows, err := c.e.cfg.Pool.Query(ctx, `SELECT topic_id, partition, next_offset FROM fence`)
+	next, err := c.e.fences(ctx)
 	if err != nil {
-		return false, err
-	}
-	next := map[slot]int64{}
-	var s slot
-	var offset int64
-	if _, err = pgx.ForEachRow(rows, []any{&s.topicID, &s.partition, &offset}, func() error {
-		next[s] = offset
-		return nil
-	}); err != nil {
 		return false, err
 	}
 	c.mu.Lock()

@@ -105,6 +105,8 @@ func (c *consumer[W]) open(ctx context.Context, names []string) error {
 		// Never from the end: a group whose offsets expired would skip what it has not seen.
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.AdjustFetchOffsetsFn(c.adjust),
+		// A replica more than there are partitions has joined too, with none.
+		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { c.joined.Store(true) }),
 		kgo.OnPartitionsRevoked(c.forget),
 		kgo.OnPartitionsLost(c.forget),
 		kgo.FetchMaxWait(500*time.Millisecond),

@@ -1,0 +1,289 @@
+// Package host assembles a service from its parts, the same way for all: telemetry, database and
+// migrations, relay, engine, HTTP edge and admin port, started in this order and stopped in the reverse.
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/quadrille-io/quadrille/pkg/engine"
+	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/kafka"
+	"github.com/quadrille-io/quadrille/pkg/outbox"
+	"github.com/quadrille-io/quadrille/pkg/pg"
+	"github.com/quadrille-io/quadrille/pkg/run"
+	"github.com/quadrille-io/quadrille/pkg/telemetry"
+	"github.com/quadrille-io/quadrille/pkg/web"
+)
+
+// Config is what the environment tells every service.
+type Config struct {
+	DatabaseURL run.Secret `env:"DATABASE_URL,required"`
+	// HTTPAddr serves the API, AdminAddr /livez, /readyz and /metrics.
+	HTTPAddr  string `env:"HTTP_ADDR" envDefault:":8080"`
+	AdminAddr string `env:"ADMIN_ADDR" envDefault:":9090"`
+
+	Brokers []string `env:"KAFKA_BROKERS,required"`
+	// TopicPrefix stands before the names of topics and groups.
+	TopicPrefix string `env:"TOPIC_PREFIX"`
+	// Partitions of every topic; checked at start, never changed once a topic exists.
+	Partitions int32 `env:"KAFKA_PARTITIONS" envDefault:"12"`
+	// CreateTopics lets the service create its own topic.
+	CreateTopics bool `env:"KAFKA_CREATE_TOPICS"`
+	// Durability is "replicated", or "single" for one broker in development.
+	Durability string `env:"DURABILITY" envDefault:"replicated"`
+
+	// ShutdownDelay is how long the service answers on after it stopped being ready.
+	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" envDefault:"0s"`
+
+	Web       web.Config
+	Auth      web.AuthConfig
+	Telemetry telemetry.Config
+	Operators Operators
+
+	// HTTPListener and AdminListener replace the addresses: `quadrille up` opens them beforehand.
+	HTTPListener  net.Listener `env:"-"`
+	AdminListener net.Listener `env:"-"`
+	// Tuning and KafkaOptions are for tests and for `quadrille up`.
+	Tuning       engine.Tuning `env:"-"`
+	KafkaOptions []kgo.Opt     `env:"-"`
+}
+
+// Validate names what cannot be.
+func (c *Config) Validate() error {
+	if c.Durability != "single" && c.Durability != "replicated" {
+		return fmt.Errorf("DURABILITY: %q is neither single nor replicated", c.Durability)
+	}
+	if c.Partitions < 1 {
+		return errors.New("KAFKA_PARTITIONS: at least 1")
+	}
+	return nil
+}
+
+// Parts is what makes one service differ from another.
+type Parts[W any] struct {
+	Definition *flow.Definition[W]
+	Store      engine.Store[W]
+	// Migrations are the service's own; the engine's and the outbox's go before them.
+	Migrations fs.FS
+	// Callers, Due and NoInbox: see engine.Config.
+	Callers map[string]engine.Caller
+	Due     func(ctx context.Context, pool *pgxpool.Pool, limit int) ([]flow.Command, error)
+	NoInbox bool
+	// Publishes names the topic the service owns, "" if it has none.
+	Publishes string
+	// Routes adds the service's own routes.
+	Routes Routes[W]
+	// Seed runs once the database is migrated, before anything else.
+	Seed func(ctx context.Context, pool *pgxpool.Pool) error
+	// Notices are the service's own lists for OPERATORS, beside parked subjects and stuck calls.
+	Notices NoticesFunc
+	// Components run beside the engine: simulators' clients, projections.
+	Components []run.Component
+}
+
+// NoticesFunc lists what a person has to look at.
+type NoticesFunc func(ctx context.Context, pool *pgxpool.Pool) ([]Notice, error)
+
+// Host is one assembled service.
+type Host[W any] struct {
+	Name     string
+	Config   Config
+	Log      *slog.Logger
+	Pool     *pgxpool.Pool
+	Engine   *engine.Engine[W]
+	Verifier *web.Verifier
+	Health   *run.Health
+
+	relay     *outbox.Relay
+	telemetry *telemetry.Telemetry
+	parts     Parts[W]
+}
+
+// Run assembles the service and works until ctx ends or something fails.
+func Run[W any](ctx context.Context, cfg Config, parts Parts[W]) error {
+	h := &Host[W]{Name: parts.Definition.Name(), Config: cfg, Health: &run.Health{}, parts: parts}
+	var err error
+	if h.telemetry, err = telemetry.New(ctx, cfg.Telemetry, h.Name); err != nil {
+		return err
+	}
+	defer func() {
+		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if err := h.telemetry.Shutdown(flush); err != nil {
+			h.Log.Warn("flush traces", "error", err)
+		}
+	}()
+	h.Log = h.telemetry.Log
+	if err := h.openDatabase(ctx); err != nil {
+		return fmt.Errorf("%s: %w", h.Name, err)
+	}
+	defer h.Pool.Close()
+	group, err := h.assemble(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", h.Name, err)
+	}
+	if err := group.Run(ctx); err != nil {
+		return fmt.Errorf("%s: %w", h.Name, err)
+	}
+	return nil
+}
+
+// openDatabase migrates and opens the pool. Any number of replicas may do so at once.
+func (h *Host[W]) openDatabase(ctx context.Context) error {
+	url := h.Config.DatabaseURL.Reveal()
+	for _, m := range []struct {
+		files fs.FS
+		table string
+	}{
+		{engine.Migrations, engine.MigrationTable},
+		{outbox.Migrations, outbox.MigrationTable},
+		{h.parts.Migrations, "service_migration"},
+	} {
+		if m.files == nil {
+			continue
+		}
+		if err := pg.Migrate(ctx, url, m.files, m.table); err != nil {
+			return err
+		}
+	}
+	pool, err := pg.Open(ctx, pg.Config{URL: url, AppName: "quadrille-" + h.Name, Tracer: h.telemetry.PgxTracer()})
+	if err != nil {
+		return err
+	}
+	h.Pool = pool
+	if h.parts.Seed == nil {
+		return nil
+	}
+	if err := h.parts.Seed(ctx, pool); err != nil {
+		pool.Close()
+		return fmt.Errorf("seed: %w", err)
+	}
+	return nil
+}
+
+// Migrations returns what a test's database needs for a service: engine, outbox and its own.
+func Migrations(own fs.FS) []func(ctx context.Context, url string) error {
+	step := func(files fs.FS, table string) func(context.Context, string) error {
+		return func(ctx context.Context, url string) error { return pg.Migrate(ctx, url, files, table) }
+	}
+	return []func(context.Context, string) error{
+		step(engine.Migrations, engine.MigrationTable),
+		step(outbox.Migrations, outbox.MigrationTable),
+		step(own, "service_migration"),
+	}
+}
+
+func (h *Host[W]) kafka() kafka.Config {
+	return kafka.Config{
+		Brokers: h.Config.Brokers, Prefix: h.Config.TopicPrefix, Partitions: h.Config.Partitions,
+		Create: h.Config.CreateTopics, Durability: h.Config.Durability, Options: h.Config.KafkaOptions,
+	}
+}
+
+func (h *Host[W]) assemble(ctx context.Context) (*run.Group, error) {
+	var err error
+	if h.Verifier, err = web.NewVerifier(ctx, h.Config.Auth); err != nil {
+		return nil, err
+	}
+	h.relay, err = outbox.NewRelay(outbox.Config{
+		DatabaseURL: h.Config.DatabaseURL.Reveal(), Kafka: h.kafka().Opts("quadrille-" + h.Name + "-relay"),
+		Log: h.Log, Registerer: h.telemetry.Registerer,
+	})
+	if err != nil {
+		return nil, err
+	}
+	h.Engine, err = engine.New(engine.Config[W]{
+		Definition: h.parts.Definition, Store: h.parts.Store, Pool: h.Pool, Kafka: h.kafka(), Wake: h.relay.Wake,
+		Callers: h.parts.Callers, Due: h.parts.Due, NoInbox: h.parts.NoInbox,
+		Log: h.Log, Registerer: h.telemetry.Registerer, Tracer: h.telemetry.Tracer.Tracer("quadrille/engine"),
+		Tuning: h.Config.Tuning,
+	})
+	if err != nil {
+		return nil, err
+	}
+	h.Health.Add("engine", func(context.Context) error { return h.Engine.Ready() })
+	h.Health.Add("relay", func(context.Context) error {
+		if h.parts.Publishes != "" && !h.relay.Ready() {
+			return errors.New("neither elected nor standing by")
+		}
+		return nil
+	})
+	h.Health.Add("database", h.Pool.Ping)
+	return h.group(ctx)
+}
+
+// group puts the parts in order: what is added last stops first.
+func (h *Host[W]) group(ctx context.Context) (*run.Group, error) {
+	admin, err := listener(ctx, h.Config.AdminListener, h.Config.AdminAddr)
+	if err != nil {
+		return nil, err
+	}
+	public, err := listener(ctx, h.Config.HTTPListener, h.Config.HTTPAddr)
+	if err != nil {
+		return nil, err
+	}
+	server, err := h.server()
+	if err != nil {
+		return nil, err
+	}
+	g := run.NewGroup(h.Log)
+	g.Add(run.HTTP("admin", run.Admin(h.Health, h.telemetry.Registry), admin, time.Second))
+	if h.parts.Publishes != "" {
+		g.Add(run.Component{Name: "topics", Start: h.ownTopics})
+		g.Add(run.Component{Name: "relay", Run: h.relay.Run, Stop: h.relay.Drain, StopTimeout: 6 * time.Second})
+	}
+	g.Add(run.Component{Name: "engine", Run: h.Engine.Run, StopTimeout: 30 * time.Second})
+	for _, c := range h.parts.Components {
+		g.Add(c)
+	}
+	g.Add(run.Component{Name: "operators", Run: h.tellOperators})
+	g.Add(run.HTTP("http", server, public, 10*time.Second))
+	g.Add(run.Component{Name: "readiness", Stop: func(ctx context.Context) error {
+		h.Health.Stopping()
+		select {
+		case <-ctx.Done():
+		case <-time.After(h.Config.ShutdownDelay):
+		}
+		return nil
+	}, StopTimeout: h.Config.ShutdownDelay + time.Second})
+	return g, nil
+}
+
+func listener(ctx context.Context, open net.Listener, addr string) (net.Listener, error) {
+	if open != nil {
+		return open, nil
+	}
+	return run.Listen(ctx, addr)
+}
+
+// ownTopics makes or checks the topic the service publishes on, before the relay sends to it.
+func (h *Host[W]) ownTopics(ctx context.Context) error {
+	client, err := kgo.NewClient(h.kafka().Opts("quadrille-" + h.Name + "-topics")...)
+	if err != nil {
+		return fmt.Errorf("kafka client: %w", err)
+	}
+	defer client.Close()
+	_, err = kafka.Ready(ctx, client, h.kafka(), []string{h.parts.Publishes}, nil)
+	return err
+}
+
+func (h *Host[W]) server() (*http.Server, error) {
+	cfg := h.Config.Web
+	cfg.Log, cfg.Registerer, cfg.Tracer = h.Log, h.telemetry.Registerer, h.telemetry.Tracer
+	e, err := web.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	h.routes(e)
+	return web.Server(cfg, e), nil
+}

@@ -1,0 +1,157 @@
+package host
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/quadrille-io/quadrille/pkg/engine"
+	"github.com/quadrille-io/quadrille/pkg/fault"
+	"github.com/quadrille-io/quadrille/pkg/telemetry"
+	"github.com/quadrille-io/quadrille/pkg/web"
+)
+
+// Routes adds a service's routes to its edge.
+type Routes[W any] func(e *echo.Echo, h *Host[W])
+
+// listLimit bounds the operators' lists.
+const listLimit = 1000
+
+// routes adds the service's own routes and those that every service has for its operators; the gateway
+// joins the latter of all services under /ops.
+func (h *Host[W]) routes(e *echo.Echo) {
+	internal := e.Group("/internal/v1", web.Auth(h.Verifier), web.RequireRole(web.RoleOperator))
+	internal.GET("/failures", h.listFailures)
+	internal.POST("/failures/replay", h.replayFailures)
+	internal.GET("/subscription", h.subscription)
+	internal.POST("/subscription/resume", h.resume)
+	if h.parts.Routes != nil {
+		h.parts.Routes(e, h)
+	}
+}
+
+func (h *Host[W]) listFailures(c echo.Context) error {
+	failures, err := h.Engine.Failures(c.Request().Context(), listLimit)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, web.List[engine.Failure]{Data: failures})
+}
+
+// ReplayFilter picks parked subjects. Empty fields match all; at least one must be set.
+type ReplayFilter struct {
+	Service string `json:"service"`
+	Group   string `json:"group"`
+	Subject string `json:"subject"`
+}
+
+// ReplayRequest asks for a replay of all that match.
+type ReplayRequest struct {
+	Filter ReplayFilter `json:"filter"`
+	DryRun bool         `json:"dryRun"`
+	Reason string       `json:"reason"`
+}
+
+// ReplayResult is what became of one parked subject.
+type ReplayResult struct {
+	Service string `json:"service"`
+	Subject string `json:"subject"`
+	Group   string `json:"group"`
+	// Outcome is "matched" (dry run), "replayed" or "failed".
+	Outcome string `json:"outcome"`
+	Events  int    `json:"events"`
+	Error   string `json:"error,omitempty"`
+}
+
+func (f ReplayFilter) matches(x engine.Failure) bool {
+	return (f.Service == "" || f.Service == x.Service) && (f.Group == "" || f.Group == x.Group()) &&
+		(f.Subject == "" || f.Subject == x.Subject)
+}
+
+func (h *Host[W]) replayFailures(c echo.Context) error {
+	var req ReplayRequest
+	if err := web.Decode(c, &req); err != nil {
+		return err
+	}
+	if req.Filter == (ReplayFilter{}) {
+		return fault.Invalid(fault.FieldError{Pointer: "/filter", Code: "missing_field", Detail: "name a service, a group or a subject"})
+	}
+	ctx := c.Request().Context()
+	failures, err := h.Engine.Failures(ctx, listLimit)
+	if err != nil {
+		return err
+	}
+	results := []ReplayResult{}
+	for _, f := range slices.DeleteFunc(failures, func(f engine.Failure) bool { return !req.Filter.matches(f) }) {
+		r := ReplayResult{Service: h.Name, Subject: f.Subject, Group: f.Group(), Outcome: "matched", Events: f.Queued}
+		if !req.DryRun {
+			r.Events, err = h.Engine.Replay(ctx, f.Subject)
+			switch {
+			case err == nil, errors.Is(err, engine.ErrNotParked):
+				r.Outcome = "replayed"
+			default:
+				r.Outcome, r.Error = "failed", err.Error()
+			}
+		}
+		results = append(results, r)
+	}
+	if !req.DryRun && len(results) > 0 {
+		h.Log.Info("replay asked for", "operator", web.Caller(c).Subject, "reason", req.Reason, "subjects", len(results))
+	}
+	return c.JSON(http.StatusOK, web.List[ReplayResult]{Data: results})
+}
+
+func (h *Host[W]) subscription(c echo.Context) error {
+	state, err := h.Engine.Subscription(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, state)
+}
+
+func (h *Host[W]) resume(c echo.Context) error {
+	if err := h.Engine.Resume(c.Request().Context()); err != nil {
+		return err
+	}
+	h.Log.Info("stopped partitions resumed", "operator", web.Caller(c).Subject)
+	return c.NoContent(http.StatusNoContent)
+}
+
+// Do puts a command through the engine and answers the request with its reply: JSON, or a problem. A
+// Location is set where location is not empty.
+func (h *Host[W]) Do(c echo.Context, r engine.Request, location string) error {
+	answer, err := h.Decide(c, r)
+	if err != nil {
+		return err
+	}
+	return Respond(c, answer, location)
+}
+
+// Decide is Do without the response.
+func (h *Host[W]) Decide(c echo.Context, r engine.Request) (engine.Answer, error) {
+	r.TraceParent = telemetry.Inject(c.Request().Context())
+	answer, err := h.Engine.Do(c.Request().Context(), r)
+	if err != nil {
+		return answer, err
+	}
+	if answer.Replayed {
+		c.Response().Header().Set("Idempotency-Replayed", "true")
+	}
+	if answer.Refusal != nil {
+		return answer, answer.Refusal
+	}
+	return answer, nil
+}
+
+// Respond writes an answer that is not a refusal.
+func Respond(c echo.Context, answer engine.Answer, location string) error {
+	if location != "" {
+		c.Response().Header().Set(echo.HeaderLocation, location)
+	}
+	if len(answer.Body) == 0 {
+		return c.NoContent(answer.Status)
+	}
+	return c.JSONBlob(answer.Status, answer.Body)
+}
