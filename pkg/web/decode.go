@@ -72,10 +72,9 @@ func Body(c echo.Context) ([]byte, error) {
 	if errors.As(err, &tooLarge) {
 		return nil, err
 	}
-	if c.Request().Context().Err() != nil {
-		return nil, c.Request().Context().Err()
-	}
-	// A deadline or a connection cut in the middle: the request did not arrive, and that is not our failure.
+	// A deadline passed or the connection was cut in the middle: the request did not arrive, and that is not our
+	// failure. The request's context says nothing here: the server cancels it also for its own read deadline, while
+	// the client is still there and should hear the reason.
 	return nil, fault.Of(fault.CodeRequestTimeout, "The body did not arrive completely.")
 }
 

@@ -50,7 +50,8 @@ func (p *problems) handle(err error, c echo.Context) {
 		return
 	}
 	if errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil {
-		c.Response().Status = statusClientGone
+		// Written all the same: an answer nobody wrote would go out as 200 if somebody were there after all.
+		_ = c.NoContent(statusClientGone)
 		return
 	}
 	refusal := p.refusal(err, c)

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -58,7 +59,7 @@ func Proxy(target string, transport http.RoundTripper) (echo.HandlerFunc, error)
 		}
 		var failure error
 		proxy := httputil.ReverseProxy{
-			Transport:      transport,
+			Transport:      again{transport},
 			BufferPool:     copyBuffers{},
 			ErrorLog:       silent,
 			Rewrite:        func(pr *httputil.ProxyRequest) { rewrite(c, u, pr) },
@@ -70,9 +71,7 @@ func Proxy(target string, transport http.RoundTripper) (echo.HandlerFunc, error)
 	}, nil
 }
 
-// rewindable reads a body of known length, which the body limit has made small, so that the transport may send it
-// again by itself when a kept-alive connection turns out to be closed before a byte of the request went out. Without
-// it every restart of a service would show as a burst of 503.
+// rewindable reads a body of known length, which the body limit has made small, so that it can be sent a second time.
 func rewindable(r *http.Request) error {
 	if r.ContentLength <= 0 || r.Body == nil {
 		return nil
@@ -84,6 +83,55 @@ func rewindable(r *http.Request) error {
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	return nil
+}
+
+// again sends a request a second time when the first went into a connection that turned out to be dead: every restart
+// of a service leaves such ones behind, and without this each would show as a burst of 503. Bytes that went into a dead
+// socket look the same as a request that was done and lost its answer, so only what cannot be done twice is repeated:
+// safe methods, and requests with an Idempotency-Key. net/http does the same, but not when the pipe breaks between head
+// and body. Time-outs are not repeated: the service is there and slow, more work is the last thing it needs.
+type again struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (a again) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := a.next.RoundTrip(req)
+	if err == nil || !cutOff(err) || req.Context().Err() != nil || !repeatable(req) {
+		return res, err
+	}
+	second := req.Clone(req.Context())
+	if req.GetBody != nil {
+		if second.Body, err = req.GetBody(); err != nil {
+			return nil, err
+		}
+	}
+	// The neighbours in the pool were opened to the same process and are as dead.
+	if pool, ok := a.next.(interface{ CloseIdleConnections() }); ok {
+		pool.CloseIdleConnections()
+	}
+	return a.next.RoundTrip(second)
+}
+
+// cutOff tells a connection that ended from one that never was or is slow. net.ErrClosed is the transport's own doing:
+// its reader saw the end and closed the socket while the body was still being written.
+func cutOff(err error) bool {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.EPIPE, syscall.ECONNRESET} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
+}
+
+func repeatable(req *http.Request) bool {
+	if req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
+		return false
+	}
+	switch req.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return true
+	default:
+		return req.Header.Get("Idempotency-Key") != ""
+	}
 }
 
 func rewrite(c echo.Context, target *url.URL, pr *httputil.ProxyRequest) {
