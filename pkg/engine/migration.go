@@ -1,8 +1,12 @@
 package engine
 
 import (
+	"context"
 	"embed"
 	"io/fs"
+
+	"github.com/quadrille-io/quadrille/pkg/outbox"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 )
 
 // MigrationTable is the version table of Migrations: the engine migrates beside the outbox and the
@@ -20,3 +24,11 @@ var Migrations = func() fs.FS {
 	}
 	return root
 }()
+
+// Migrate brings a service's database to the current version of the engine's and the outbox's tables.
+func Migrate(ctx context.Context, url string) error {
+	if err := pg.Migrate(ctx, url, Migrations, MigrationTable); err != nil {
+		return err
+	}
+	return pg.Migrate(ctx, url, outbox.Migrations, outbox.MigrationTable)
+}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -73,8 +72,8 @@ func (c *Config) Validate() error {
 type Parts[W any] struct {
 	Definition *flow.Definition[W]
 	Store      engine.Store[W]
-	// Migrations are the service's own; the engine's and the outbox's go before them.
-	Migrations fs.FS
+	// Migrate brings the service's own tables up to date; the engine's and the outbox's go before them.
+	Migrate func(ctx context.Context, url string) error
 	// Callers, Due and NoInbox: see engine.Config.
 	Callers map[string]engine.Caller
 	Due     func(ctx context.Context, pool *pgxpool.Pool, limit int) ([]flow.Command, error)
@@ -141,18 +140,11 @@ func Run[W any](ctx context.Context, cfg Config, parts Parts[W]) error {
 // openDatabase migrates and opens the pool. Any number of replicas may do so at once.
 func (h *Host[W]) openDatabase(ctx context.Context) error {
 	url := h.Config.DatabaseURL.Reveal()
-	for _, m := range []struct {
-		files fs.FS
-		table string
-	}{
-		{engine.Migrations, engine.MigrationTable},
-		{outbox.Migrations, outbox.MigrationTable},
-		{h.parts.Migrations, "service_migration"},
-	} {
-		if m.files == nil {
+	for _, migrate := range []func(context.Context, string) error{engine.Migrate, h.parts.Migrate} {
+		if migrate == nil {
 			continue
 		}
-		if err := pg.Migrate(ctx, url, m.files, m.table); err != nil {
+		if err := migrate(ctx, url); err != nil {
 			return err
 		}
 	}
@@ -169,18 +161,6 @@ func (h *Host[W]) openDatabase(ctx context.Context) error {
 		return fmt.Errorf("seed: %w", err)
 	}
 	return nil
-}
-
-// Migrations returns what a test's database needs for a service: engine, outbox and its own.
-func Migrations(own fs.FS) []func(ctx context.Context, url string) error {
-	step := func(files fs.FS, table string) func(context.Context, string) error {
-		return func(ctx context.Context, url string) error { return pg.Migrate(ctx, url, files, table) }
-	}
-	return []func(context.Context, string) error{
-		step(engine.Migrations, engine.MigrationTable),
-		step(outbox.Migrations, outbox.MigrationTable),
-		step(own, "service_migration"),
-	}
 }
 
 func (h *Host[W]) kafka() kafka.Config {
