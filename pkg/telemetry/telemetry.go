@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"time"
 
@@ -42,6 +43,10 @@ func (c *Config) Validate() error {
 	}
 	if c.Ratio < 0 || c.Ratio > 1 {
 		errs = append(errs, fmt.Errorf("TRACE_RATIO: %v is not within 0 and 1", c.Ratio))
+	}
+	// The exporter itself only complains to a global logger and then sends nowhere.
+	if u, err := url.Parse(c.Endpoint); c.Endpoint != "" && (err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "") {
+		errs = append(errs, errors.New("OTEL_EXPORTER_OTLP_ENDPOINT: want a base URL such as http://jaeger:4318"))
 	}
 	return errors.Join(errs...)
 }

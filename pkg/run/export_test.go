@@ -1,0 +1,4 @@
+package run
+
+// Supervise is Main without the exit.
+var Supervise = supervise
