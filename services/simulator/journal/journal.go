@@ -31,6 +31,9 @@ const prefix = 9
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// fileName is the journal's name in its directory.
+const fileName = "journal"
+
 // Journal is an open journal file. Its methods may be called from many
 // goroutines.
 //
@@ -41,6 +44,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // otherwise a question could be answered with a charge that a crash would still
 // take back.
 type Journal struct {
+	dir  string
 	file *os.File
 	lock *os.File
 
@@ -67,7 +71,7 @@ func Open(dir string, replay func(entry []byte) error) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(filepath.Join(dir, "journal"), os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(filepath.Join(dir, fileName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open journal: %w", err), lock.Close())
 	}
@@ -75,7 +79,7 @@ func Open(dir string, replay func(entry []byte) error) (*Journal, error) {
 	if err != nil {
 		return nil, errors.Join(err, file.Close(), lock.Close())
 	}
-	j := &Journal{file: file, lock: lock, end: size, durable: size}
+	j := &Journal{dir: dir, file: file, lock: lock, end: size, durable: size}
 	j.flushed = sync.NewCond(&j.mu)
 	return j, nil
 }
@@ -175,11 +179,44 @@ func (j *Journal) Append(entry []byte) int64 {
 		return j.end
 	}
 	start := len(j.pending)
-	j.pending = fmt.Appendf(j.pending, "%08x ", crc32.Checksum(entry, castagnoli))
-	j.pending = append(j.pending, entry...)
-	j.pending = append(j.pending, '\n')
+	j.pending = appendLine(j.pending, entry)
 	j.end += int64(len(j.pending) - start)
 	return j.end
+}
+
+func appendLine(to, entry []byte) []byte {
+	to = fmt.Appendf(to, "%08x ", crc32.Checksum(entry, castagnoli))
+	to = append(to, entry...)
+	return append(to, '\n')
+}
+
+// Replace writes the journal anew with the given entries only, for a memory that
+// forgets on purpose. It is for the time right after Open, before the first
+// Append. A crash leaves the old file or the new one.
+func (j *Journal) Replace(entries [][]byte) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	path := filepath.Join(j.dir, fileName)
+	file, err := os.OpenFile(path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("create new journal: %w", err)
+	}
+	var size int64
+	w := bufio.NewWriterSize(file, 1<<16)
+	for _, entry := range entries {
+		n, _ := w.Write(appendLine(nil, entry)) // Flush returns its error
+		size += int64(n)
+	}
+	err = errors.Join(w.Flush(), file.Sync())
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("write new journal: %w", err), file.Close())
+	}
+	_ = j.file.Close() // read only so far, and nobody's file any more
+	j.file, j.end, j.durable = file, size, size
+	return syncDir(j.dir)
 }
 
 // End returns the position after the last appended entry.

@@ -145,3 +145,19 @@ func TestEntryMustBeOneLine(t *testing.T) {
 		t.Fatal("accepted an entry of two lines")
 	}
 }
+
+func TestReplace(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "a", "b", "c")
+	j, _ := open(t, dir)
+	if err := j.Replace([][]byte{[]byte("c")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(j.Sync(j.Append([]byte("d"))), j.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, got := open(t, dir); !slices.Equal(got, []string{"c", "d"}) {
+		t.Fatalf("replayed %q", got)
+	}
+}
