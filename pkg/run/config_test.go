@@ -123,8 +123,10 @@ func TestSecretsStaySecret(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(slog.NewJSONHandler(&out, nil))
 	run.Print(log, &cfg)
-	for _, want := range []string{`"DATABASE_URL":"postgres://order:xxxxx@db:5432/order`, `"KEY":"******"`, `"TOKEN":"******"`, `"WAIT":"3s"`,
-		`"PAY_RATE":"2"`, `"LOG_LEVEL":"INFO"`, `plain:9092`, `"RATE_PER_MEMBER":"50"`} {
+	for _, want := range []string{
+		`"DATABASE_URL":"postgres://order:xxxxx@db:5432/order`, `"KEY":"******"`, `"TOKEN":"******"`, `"WAIT":"3s"`,
+		`"PAY_RATE":"2"`, `"LOG_LEVEL":"INFO"`, `plain:9092`, `"RATE_PER_MEMBER":"50"`,
+	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("printed without %s:\n%s", want, out.String())
 		}

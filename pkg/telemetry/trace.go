@@ -36,7 +36,7 @@ func (t *Telemetry) PgxTracer() pgx.QueryTracer {
 	if !t.exporting {
 		return nil
 	}
-	return otelpgx.NewTracer(otelpgx.WithTracerProvider(t.Tracer), otelpgx.WithTrimSQLInSpanName())
+	return otelpgx.NewTracer(otelpgx.WithTracerProvider(t.Tracer))
 }
 
 // tracesURL follows the OpenTelemetry rule for OTEL_EXPORTER_OTLP_ENDPOINT: it is a base, the signal's path is added.

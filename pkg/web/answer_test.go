@@ -231,3 +231,18 @@ func TestWantsStream(t *testing.T) {
 		}
 	}
 }
+
+func TestErrorPageExplainsEveryCode(t *testing.T) {
+	t.Parallel()
+	page, err := web.ErrorPage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := serve(t, web.Config{}, func(e *echo.Echo) { e.GET("/docs/errors", page) })
+	got := do(t, "GET", srv.URL+"/docs/errors", "")
+	for _, code := range fault.Codes() {
+		if !strings.Contains(got.body, `id="`+code.Name+`"`) || got.status != 200 {
+			t.Errorf("%d: %s is not explained", got.status, code.Name)
+		}
+	}
+}

@@ -61,9 +61,17 @@ func TestAuthByRole(t *testing.T) {
 		path, authorization string
 		status              int
 	}{
-		{"/me", "Bearer " + customer, 200}, {"/me", "bearer " + customer, 200}, {"/me", "Bearer " + operator, 200},
-		{"/me", "", 401}, {"/me", "Bearer", 401}, {"/me", "Bearer ", 401}, {"/me", "Basic " + customer, 401}, {"/me", customer, 401},
-		{"/ops", "Bearer " + operator, 204}, {"/ops", "Bearer " + customer, 403}, {"/ops", "", 401},
+		{"/me", "Bearer " + customer, 200},
+		{"/me", "bearer " + customer, 200},
+		{"/me", "Bearer " + operator, 200},
+		{"/me", "", 401},
+		{"/me", "Bearer", 401},
+		{"/me", "Bearer ", 401},
+		{"/me", "Basic " + customer, 401},
+		{"/me", customer, 401},
+		{"/ops", "Bearer " + operator, 204},
+		{"/ops", "Bearer " + customer, 403},
+		{"/ops", "", 401},
 		{"/unguarded", "Bearer " + operator, 401},
 	} {
 		headers := []string{"Authorization", tt.authorization}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -92,7 +93,7 @@ func (o *observer) call(next echo.HandlerFunc, c echo.Context) (err error) {
 		if v == nil {
 			return
 		}
-		if v == http.ErrAbortHandler {
+		if cut, ok := v.(error); ok && errors.Is(cut, http.ErrAbortHandler) {
 			panic(v)
 		}
 		o.log.ErrorContext(c.Request().Context(), "handler panicked", "requestId", RequestID(c), "stack", string(debug.Stack()))

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -52,7 +52,7 @@ func Proxy(target string, transport http.RoundTripper) (echo.HandlerFunc, error)
 	if transport == nil {
 		transport = NewTransport()
 	}
-	silent := log.New(io.Discard, "", 0)
+	silent := slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 	return func(c echo.Context) error {
 		if err := rewindable(c.Request()); err != nil {
 			return err
