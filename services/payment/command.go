@@ -1,0 +1,21 @@
+package payment
+
+// GrantPoints is POST /ops/v1/points/grants: points are given to a member.
+type GrantPoints struct {
+	// GrantID is made at the edge (UUIDv7).
+	GrantID string
+	UserID  string
+	// Amount of points, at least 1.
+	Amount int64
+	// Reason is for the audit.
+	Reason string
+}
+
+// Subject is the member: grants of one member take turns.
+func (c GrantPoints) Subject() string { return c.UserID }
+
+// BalanceView is what a grant is answered with.
+type BalanceView struct {
+	UserID  string `json:"userId"`
+	Balance int64  `json:"balance"`
+}

@@ -1,0 +1,105 @@
+// Package shipping decides over parcels: it books one for a completed order, follows the carrier's
+// tracking, and stops the parcel while it can be stopped. Everything here is a pure function of the
+// World and one input; no clock, no I/O.
+package shipping
+
+import (
+	"time"
+
+	"github.com/quadrille-io/quadrille/pkg/flow"
+)
+
+// World is what the decisions of one batch see and change.
+//
+// What Load brings, per input: the order's Shipments row; for OrderCompleted also the Addresses row of
+// its shipping_address_id.
+type World struct {
+	flow.Calls
+	// Shipments by order id.
+	Shipments flow.Rows[string, Shipment]
+	// Addresses by address id: the copy that configuration, later member.v1, feeds.
+	Addresses flow.Rows[string, Address]
+}
+
+// State is where an order's shipment stands.
+type State string
+
+// The states. Failed, Cancelled and everything from Dispatched on are ends for a request to cancel.
+const (
+	// Booking: the call "book" is under way.
+	Booking State = "BOOKING"
+	// Asking: its outcome is unknown, "ask_booking" is under way.
+	Asking State = "ASKING"
+	// Voiding: the carrier does not know the key; "void_booking" closes it for good.
+	Voiding State = "VOIDING"
+	// Prepared: the carrier has the parcel; ShipmentPrepared is out.
+	Prepared State = "PREPARED"
+	// Stopping: "cancel_booking" is under way, or "ask_cancel" after an unknown outcome.
+	Stopping  State = "STOPPING"
+	Cancelled State = "CANCELLED"
+	Failed    State = "FAILED"
+	// Dispatched: on its way; ShipmentDispatched is out. See Tracking for what the carrier says since.
+	Dispatched State = "DISPATCHED"
+	// Delivered: ShipmentDelivered is out.
+	Delivered State = "DELIVERED"
+)
+
+// Tracking is what the carrier last said of a parcel.
+type Tracking string
+
+// The carrier's words. Lost and SentBack change nothing for the order.
+const (
+	NotTracked      Tracking = ""
+	TrackBooked     Tracking = "BOOKED"
+	TrackDispatched Tracking = "DISPATCHED"
+	TrackDelivered  Tracking = "DELIVERED"
+	TrackLost       Tracking = "LOST"
+	TrackSentBack   Tracking = "RETURNED"
+)
+
+// Shipment is one order's parcel. There is one row per order, for ever.
+type Shipment struct {
+	OrderID   string
+	UserID    string
+	AddressID string
+	State     State
+	Tracking  Tracking
+
+	Carrier        string
+	BookingID      string // the carrier's id, once booked
+	TrackingNumber string
+	// FailReason is the stable word of ShipmentFailed.
+	FailReason string
+
+	// CancelAsked: OrderCancelRequested has come. While a booking is in flight it is remembered here.
+	CancelAsked bool
+	// CancelRefused: ShipmentCancelRefused is out.
+	CancelRefused bool
+
+	// The events that opened the waits: OrderCompleted, OrderCancelRequested, our ShipmentPrepared and
+	// our ShipmentDispatched. They are the causes of what the carrier's answers and webhooks emit.
+	CompletedEvent string
+	CancelEvent    string
+	PreparedEvent  string
+	DispatchEvent  string
+
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+	PreparedAt   time.Time
+	DispatchedAt time.Time
+	DeliveredAt  time.Time
+}
+
+// Address is where a member wants parcels. It is personal data: it stays in this service's database,
+// and neither events nor call bodies carry it.
+type Address struct {
+	AddressID  string
+	UserID     string
+	Name       string
+	Phone      string
+	Line1      string
+	Line2      string
+	City       string
+	PostalCode string
+	Country    string // ISO 3166-1 alpha-2
+}

@@ -1,0 +1,54 @@
+package stock
+
+// List is POST /ops/v1/products: a new product.
+type List struct {
+	ProductID string
+	Name      string
+	// Price of one piece, minor unit of Currency; above 0.
+	Price    int64
+	Currency string
+	// Quantity of pieces at the start, 0 or more.
+	Quantity int64
+}
+
+// Subject is the product.
+func (c List) Subject() string { return c.ProductID }
+
+// Restock is POST /ops/v1/products/{productId}/restock: pieces are added.
+type Restock struct {
+	ProductID string
+	// Quantity of pieces to add, at least 1.
+	Quantity int64
+}
+
+// Subject is the product.
+func (c Restock) Subject() string { return c.ProductID }
+
+// Change is PATCH /ops/v1/products/{productId}. What is nil stays.
+type Change struct {
+	ProductID string
+	Name      *string
+	Price     *int64
+	OnSale    *bool
+}
+
+// Subject is the product.
+func (c Change) Subject() string { return c.ProductID }
+
+// View is a product as the API shows it.
+type View struct {
+	ProductID string `json:"productId"`
+	Name      string `json:"name"`
+	Price     int64  `json:"price"`
+	Currency  string `json:"currency"`
+	OnSale    bool   `json:"onSale"`
+	Quantity  int64  `json:"quantity"`
+}
+
+// ViewOf shows a product.
+func ViewOf(p Product) View {
+	return View{
+		ProductID: p.ProductID, Name: p.Name, Price: p.Price, Currency: p.Currency,
+		OnSale: p.OnSale, Quantity: p.Quantity,
+	}
+}
