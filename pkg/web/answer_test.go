@@ -145,8 +145,7 @@ func readEvent(t *testing.T, r *bufio.Reader) string {
 func TestStreamThroughProxy(t *testing.T) {
 	t.Parallel()
 	send, gone := make(chan string), make(chan string, 1)
-	// The write timeout is shorter than the stream lives: it must not end it.
-	service := serve(t, web.Config{WriteTimeout: 31 * time.Second}, ticker(send, gone))
+	service := serve(t, web.Config{}, ticker(send, gone))
 	gateway := serve(t, web.Config{}, forward(t, service.URL))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -181,42 +180,57 @@ func TestStreamThroughProxy(t *testing.T) {
 	}
 }
 
-func TestStreamOutlivesTheWriteTimeout(t *testing.T) {
-	t.Parallel()
-	send, gone := make(chan string), make(chan string, 1)
+// impatient is serve with a write timeout far below what Config allows.
+func impatient(t *testing.T, routes func(*echo.Echo)) *httptest.Server {
+	t.Helper()
 	cfg := web.Config{Log: slog.New(slog.DiscardHandler)}
 	e, err := web.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ticker(send, gone)(e)
+	routes(e)
 	srv := httptest.NewUnstartedServer(nil)
 	srv.Config = web.Server(cfg, e)
 	srv.Config.WriteTimeout = 50 * time.Millisecond
 	srv.Start()
 	t.Cleanup(srv.Close)
-	res, err := http.Get(srv.URL + "/stream")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	r := bufio.NewReader(res.Body)
-	readEvent(t, r)
-	begin := time.Now()
-	for tick := time.NewTicker(20 * time.Millisecond); time.Since(begin) < 200*time.Millisecond; <-tick.C {
-		send <- "still here"
+	return srv
+}
+
+// TestStreamOutlivesTheWriteTimeout reads past four write timeouts, at the service and behind a gateway that has the
+// same one, and then sees the stream end cleanly when the service drains.
+func TestStreamOutlivesTheWriteTimeout(t *testing.T) {
+	t.Parallel()
+	for _, proxied := range []bool{false, true} {
+		send, gone := make(chan string), make(chan string, 1)
+		service := impatient(t, ticker(send, gone))
+		url := service.URL
+		if proxied {
+			url = impatient(t, forward(t, service.URL)).URL
+		}
+		res, err := http.Get(url + "/stream")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		r := bufio.NewReader(res.Body)
 		readEvent(t, r)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	if err := srv.Config.Shutdown(ctx); err != nil {
-		t.Errorf("shutdown with an open stream: %v", err)
-	}
-	if who := <-gone; who != "server" {
-		t.Errorf("stream ended by the %s, want by the server that drains", who)
-	}
-	if _, err := io.ReadAll(r); err != nil {
-		t.Errorf("the client sees %v, want a clean end", err)
+		begin := time.Now()
+		for tick := time.NewTicker(20 * time.Millisecond); time.Since(begin) < 200*time.Millisecond; <-tick.C {
+			send <- "still here"
+			readEvent(t, r)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := service.Config.Shutdown(ctx); err != nil {
+			t.Errorf("proxied %v: shutdown with an open stream: %v", proxied, err)
+		}
+		if who := <-gone; who != "server" {
+			t.Errorf("proxied %v: stream ended by the %s, want by the server that drains", proxied, who)
+		}
+		if _, err := io.ReadAll(r); err != nil {
+			t.Errorf("proxied %v: the client sees %v, want a clean end", proxied, err)
+		}
 	}
 }
 
