@@ -111,7 +111,9 @@ func TestStandbyTakesOver(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	ctx, crash := context.WithCancel(t.Context())
-	first, err := outbox.NewRelay(outbox.Config{DatabaseURL: s.url, Kafka: []kgo.Opt{kgo.SeedBrokers(s.brokers...)}, Registerer: prometheus.NewRegistry()})
+	first, err := outbox.NewRelay(outbox.Config{
+		DatabaseURL: s.url, Kafka: []kgo.Opt{kgo.SeedBrokers(s.brokers...)}, Registerer: prometheus.NewRegistry(),
+	})
 	check(t, err)
 	ended := make(chan error, 1)
 	go func() { ended <- first.Run(ctx) }()
@@ -249,12 +251,15 @@ func TestStalledRelayGivesUpTheElection(t *testing.T) {
 
 func TestNewRelayNamesWhatIsWrong(t *testing.T) {
 	t.Parallel()
+	const url = "postgres://127.0.0.1/order"
 	kafka := []kgo.Opt{kgo.SeedBrokers("127.0.0.1:9092")}
 	for name, cfg := range map[string]outbox.Config{
-		"no brokers":    {DatabaseURL: "postgres://127.0.0.1/order"},
+		"no brokers":    {DatabaseURL: url},
 		"bad URL":       {DatabaseURL: "postgres://%", Kafka: kafka},
-		"slow poll":     {DatabaseURL: "postgres://127.0.0.1/order", Kafka: kafka, Poll: time.Minute},
-		"transactional": {DatabaseURL: "postgres://127.0.0.1/order", Kafka: append(slices.Clone(kafka), kgo.TransactionalID("x"), kgo.DisableIdempotentWrite())},
+		"slow poll":     {DatabaseURL: url, Kafka: kafka, Poll: time.Minute},
+		"slow standby":  {DatabaseURL: url, Kafka: kafka, Standby: time.Minute},
+		"no rows":       {DatabaseURL: url, Kafka: kafka, BatchMax: -1},
+		"transactional": {DatabaseURL: url, Kafka: append(kafka, kgo.TransactionalID("x"), kgo.DisableIdempotentWrite())},
 	} {
 		if _, err := outbox.NewRelay(cfg); err == nil {
 			t.Errorf("%s: NewRelay takes it", name)

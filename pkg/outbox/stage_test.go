@@ -45,13 +45,14 @@ func migrate(ctx context.Context, url string) error {
 	return err
 }
 
-func newStage(t *testing.T) *stage { return newStageOn(t, testkit.Brokers(t)) }
+func newStage(t *testing.T) *stage { return newStageWith(t, nil) }
 
-func newStageOn(t *testing.T, brokers []string) *stage {
+// newStageWith makes the topic with a configuration: one that is altered later takes its time to arrive.
+func newStageWith(t *testing.T, topicConfig map[string]*string) *stage {
 	t.Helper()
 	s := &stage{
 		url:     testkit.Database(t, migrate),
-		brokers: brokers,
+		brokers: testkit.Brokers(t),
 		topic:   testkit.TopicPrefix(t) + "order.v1",
 	}
 	cfg, err := pgxpool.ParseConfig(s.url)
@@ -60,7 +61,7 @@ func newStageOn(t *testing.T, brokers []string) *stage {
 	s.pool, err = pgxpool.NewWithConfig(t.Context(), cfg)
 	check(t, err)
 	t.Cleanup(s.pool.Close)
-	created, err := kadm.NewClient(s.client(t)).CreateTopic(t.Context(), partitions, -1, nil, s.topic)
+	created, err := kadm.NewClient(s.client(t)).CreateTopic(t.Context(), partitions, -1, topicConfig, s.topic)
 	check(t, err)
 	check(t, created.Err)
 	return s

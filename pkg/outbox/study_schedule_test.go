@@ -1,9 +1,13 @@
 package outbox_test
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/quadrille-io/quadrille/pkg/testkit"
 )
 
 // The study, part one: for each wrong relay the shortest schedule that breaks it, step by step, and the
@@ -77,7 +81,14 @@ func lockAfterXID(t *testing.T, s *stage, relay player) verdict {
 	relay(t)
 	s.emit(t, first, "order")
 	check(t, first.Commit(t.Context()))
-	relay(t)
+	// The horizon is the whole cluster's: any transaction, of any database, holds it back.
+	testkit.Eventually(t, 20*time.Second, func() error {
+		relay(t)
+		if n := len(s.published(t)); n < 2 {
+			return fmt.Errorf("%d events are published", n)
+		}
+		return nil
+	})
 	return s.judge(t)
 }
 
