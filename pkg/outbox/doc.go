@@ -17,10 +17,10 @@
 // keeps it until COMMIT. Two transactions of one key therefore take their ids one after the other, the
 // second after the first has committed; inside one transaction [Append] numbers in the order given.
 //
-// A read is closed to the left. The relay has no cursor: one statement, hence one snapshot, reads what is there from
-// the lowest id on. A row of a key is seen only together with every earlier row of that key, except
-// those that are deleted, which means acknowledged. A transaction that commits late, with ids below
-// some that are sent already, is of other keys (the lock!), and is found by the next read.
+// A read is closed to the left. The relay has no cursor: one statement, hence one snapshot, reads what
+// is there from the lowest id on. A row of a key is seen only together with every earlier row of that
+// key, except those that are deleted, which means acknowledged. A transaction that commits late, with
+// ids below some that are sent already, is of other keys (the lock!), and is found by the next read.
 //
 // Nothing overtakes on the way. A read is at most as much as fits one Kafka record batch, and all of
 // it is buffered before the first byte is sent; see publish for why a partition then takes all of it

@@ -27,7 +27,7 @@ func newMetrics() *metrics {
 		}),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "outbox_publish_errors_total",
-			Help: "Batches of which the brokers refused a part, by Kafka's name of the error; data_loss: a broker lost acknowledged records.",
+			Help: "Batches that were not all taken, by Kafka's name of the error; data_loss: a broker lost acknowledged records; stalled: no answer.",
 		}, []string{"class"}),
 		elected: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "relay_elected",
@@ -50,8 +50,8 @@ func newMetrics() *metrics {
 	return m
 }
 
-// waiting notes which event is the oldest that waits; uuid.Nil for none. The gauge grows from it between two
-// looks, for a relay that hangs does not look.
+// waiting notes which event is the oldest that waits; uuid.Nil for none. The gauge grows from it
+// between two looks, for a relay that hangs does not look.
 func (m *metrics) waiting(event uuid.UUID) {
 	switch {
 	case event == uuid.Nil:

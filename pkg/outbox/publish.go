@@ -57,13 +57,15 @@ func (p *producer) close() { p.client.Close() }
 // less than batchBytes altogether, so what it holds for one partition is one batch: the broker takes
 // all of it or nothing, and the next read starts only when this one is settled.
 //
-// A broker that has lost acknowledged records, or forgotten the producer, answers OUT_OF_ORDER_SEQUENCE_NUMBER
-// or UNKNOWN_PRODUCER_ID. The client would renumber and go on, silently. It is told to stop: somebody
-// must hear of lost events (class data loss in the metric); the rows then go out by a new producer.
+// A broker that has lost acknowledged records, or forgotten the producer, answers
+// OUT_OF_ORDER_SEQUENCE_NUMBER or UNKNOWN_PRODUCER_ID. The client would renumber and go on, silently.
+// It is told to stop: somebody must hear of lost events (class data loss in the metric); the rows then
+// go out by a new producer.
 //
 // The records' context is never cancelled. A cancelled record may be on the broker or not, and takes
 // the rows behind it down with it (franz-go #1217). Whoever must leave leaves ctx; the rows stay in the
-// table, and whoever sends them next, this is as harmless as a second relay (see the package's documentation).
+// table, and whoever sends them next, this is as harmless as a second relay (see the package's
+// documentation).
 func (p *producer) publish(ctx context.Context, rows []row, alive func(context.Context) error) ([]int64, error) {
 	d := &delivery{acked: make([]int64, 0, len(rows))}
 	for _, row := range rows {
@@ -95,7 +97,8 @@ func (p *producer) publish(ctx context.Context, rows []row, alive func(context.C
 }
 
 // barrier returns once the outcome of every record that has failed so far is known. The client reports
-// outcomes one after another in a goroutine of its own; a record without a topic fails at once, so its report comes behind the others.
+// outcomes one after another in a goroutine of its own; a record without a topic fails at once, so its
+// report comes behind the others.
 func (p *producer) barrier() {
 	reported := make(chan struct{})
 	p.client.Produce(context.Background(), &kgo.Record{}, func(*kgo.Record, error) { close(reported) })

@@ -145,8 +145,9 @@ func (r *Relay) Wake() {
 // Ready reports whether the relay has its connection and is elected or standing by.
 func (r *Relay) Ready() bool { return r.ready.Load() }
 
-// Run works until ctx ends or Drain is called, and then returns nil; it reconnects and asks for election again
-// for as long as it takes. The only error is one of registering the metrics. Run may be called once.
+// Run works until ctx ends or Drain is called, and then returns nil; it reconnects and asks for
+// election again for as long as it takes. The only error is one of registering the metrics. Run may be
+// called once.
 func (r *Relay) Run(ctx context.Context) error {
 	if r.started.Swap(true) {
 		return errors.New("outbox relay: Run was called twice")
@@ -173,6 +174,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		}
 		wait := failures.next()
 		if errors.Is(err, errStalled) {
+			r.metrics.errors.WithLabelValues("stalled").Inc()
 			wait += 2 * r.cfg.Standby // let another replica win: it may reach the brokers
 		}
 		r.log.WarnContext(ctx, "relay lost its term, trying again", "error", err, "in", wait)

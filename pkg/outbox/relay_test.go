@@ -158,8 +158,8 @@ func gauge(t *testing.T, r *outbox.Relay, name string) float64 {
 	return 0
 }
 
-// A relay that is stopped, as SIGSTOP does it, keeps its connection. The server ends the session for its silence, and
-// another one goes on.
+// A relay that is stopped, as SIGSTOP does it, keeps its connection. The server ends the session for
+// its silence, and another one goes on.
 func TestSilentRelayLosesTheElection(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

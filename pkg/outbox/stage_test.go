@@ -136,7 +136,8 @@ func (s *stage) commitEvents(t *testing.T, keys ...string) []outbox.Record {
 	return events
 }
 
-// relay starts a relay that ends with the test. Its waits are short, so that what depends on them shows quickly.
+// relay starts a relay that ends with the test. Its waits are short, so that what depends on them shows
+// quickly.
 func (s *stage) relay(t *testing.T, tweak ...func(*outbox.Config, *outbox.Relay)) *outbox.Relay {
 	t.Helper()
 	cfg := outbox.Config{

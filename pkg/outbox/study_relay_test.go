@@ -53,9 +53,12 @@ func (b base) send(ctx context.Context, rows []studied) error {
 	return b.client.ProduceSync(ctx, records...).FirstErr()
 }
 
-func (b base) read(ctx context.Context, q interface {
-	Query(context.Context, string, ...any) (pgx.Rows, error)
-}, sql string, args ...any) ([]studied, error) {
+// querier is the pool, or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+func (b base) read(ctx context.Context, q querier, sql string, args ...any) ([]studied, error) {
 	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, err
@@ -80,9 +83,9 @@ func (c *cursorRelay) step(ctx context.Context) (int, error) {
 }
 
 // horizonRelay orders by transaction id, and reads only below the oldest transaction under way, so that
-// nothing commits behind its back. But a transaction has its id from its first write, before it gets the subject's lock: of two, the one
-// with the later id may get the lock first, and the horizon holds back what it committed until
-// the other, whose events come after it, sorts before it.
+// nothing commits behind its back. But a transaction has its id from its first write, before it gets
+// the subject's lock: of two, the one with the later id may get the lock first, and the horizon holds
+// back what it committed until the other, whose events come after it, sorts before it.
 type horizonRelay struct {
 	base
 	last studied

@@ -39,8 +39,8 @@ func connConfig(url string) (*pgx.ConnConfig, error) {
 	settings := map[string]string{
 		"application_name": "outbox relay",
 		// A process that is stopped (SIGSTOP, a frozen machine) keeps its connection and with it the
-		// election; its kernel goes on answering keepalives. So the server ends a session that has not asked anything
-		// for 5 s: a relay that lives asks at least every 2 s.
+		// election; its kernel goes on answering keepalives. So the server ends a session that has not
+		// asked anything for 5 s: a relay that lives asks at least every 2 s.
 		"idle_session_timeout": strconv.Itoa(int(sessionIdle.Milliseconds())),
 		// A machine that is gone answers no keepalives.
 		"tcp_keepalives_idle":              "5",
