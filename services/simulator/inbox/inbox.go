@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -43,6 +44,10 @@ type Server struct {
 	box    *box
 	smtp   *smtp.Server
 	faults *outage.Switch
+
+	mu        sync.Mutex
+	closed    bool
+	listeners []net.Listener
 }
 
 // New opens the mails in cfg.Dir.
@@ -69,7 +74,18 @@ func New(cfg Config) (*Server, error) {
 }
 
 // ServeSMTP takes mails from l until Close.
+//
+// The listener is closed by our own Close as well: the library knows it only
+// once its Serve runs, so a Close that came between would leave Serve waiting
+// for ever.
 func (s *Server) ServeSMTP(l net.Listener) error {
+	s.mu.Lock()
+	s.listeners = append(s.listeners, l)
+	closed := s.closed
+	s.mu.Unlock()
+	if closed {
+		return l.Close()
+	}
 	if err := s.smtp.Serve(&gate{Listener: l, faults: s.faults}); err != nil && !errors.Is(err, smtp.ErrServerClosed) {
 		return fmt.Errorf("serve SMTP: %w", err)
 	}
@@ -78,9 +94,15 @@ func (s *Server) ServeSMTP(l net.Listener) error {
 
 // Close ends the SMTP connections and closes the journal.
 func (s *Server) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
 	err := s.smtp.Close()
 	if errors.Is(err, smtp.ErrServerClosed) {
 		err = nil
+	}
+	for _, l := range s.listeners {
+		_ = l.Close() // most often closed already by the line above
 	}
 	return errors.Join(err, s.box.journal.Close())
 }
