@@ -30,7 +30,8 @@ func TestStartAndClose(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := http.Get(s.PaymentURL); err == nil {
+		if resp, err := http.Get(s.PaymentURL); err == nil {
+			_ = resp.Body.Close()
 			t.Fatal("still answers")
 		}
 	}

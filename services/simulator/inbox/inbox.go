@@ -14,10 +14,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
@@ -69,7 +68,8 @@ func New(cfg Config) (*Server, error) {
 	s.smtp.TLSConfig = cfg.TLS
 	s.smtp.AllowInsecureAuth = cfg.TLS == nil
 	s.smtp.EnableSMTPUTF8 = true
-	s.smtp.ErrorLog = log.New(os.Stderr, "inbox: ", 0)
+	// Broken connections and clients that dislike our certificate: theirs to tell.
+	s.smtp.ErrorLog = slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)
 	return s, nil
 }
 

@@ -3,6 +3,7 @@ package inbox
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -78,7 +79,7 @@ func (m *Message) body(contentType, encoding string, r io.Reader, depth int) err
 func (m *Message) parts(r *multipart.Reader, depth int) error {
 	for {
 		part, err := r.NextRawPart() // raw: the encoding is ours to undo
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

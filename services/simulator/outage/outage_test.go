@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -32,10 +33,10 @@ func TestModesOverHTTP(t *testing.T) {
 	t.Parallel()
 	done := make(chan struct{})
 	s := New(done, Down, Cut, Slow, Timeout)
-	served := 0
+	var served atomic.Int32
 	mux := http.NewServeMux()
 	mux.Handle("/faults", s)
-	mux.Handle("/work", s.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served++ })))
+	mux.Handle("/work", s.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served.Add(1) })))
 	server := httptest.NewServer(mux)
 	defer server.Close()
 
@@ -43,7 +44,7 @@ func TestModesOverHTTP(t *testing.T) {
 		fault  string
 		set    int
 		status int // 0: the connection ends without an answer
-		served int
+		served int32
 	}{
 		{`{"mode":"down"}`, 200, 503, 0},
 		{`{"mode":"cut"}`, 200, 0, 0},
@@ -55,12 +56,12 @@ func TestModesOverHTTP(t *testing.T) {
 		{`{"mode":"down","percent":101}`, 422, 200, 1},
 		{`{"mood":"down"}`, 400, 200, 1},
 	} {
-		served = 0
+		served.Store(0)
 		if got := post(t, server.URL+"/faults", c.fault); got != c.set {
 			t.Errorf("set %s: %d, want %d", c.fault, got, c.set)
 		}
-		if got := post(t, server.URL+"/work", ""); got != c.status || served != c.served {
-			t.Errorf("under %s: status %d served %d, want %d and %d", c.fault, got, served, c.status, c.served)
+		if got := post(t, server.URL+"/work", ""); got != c.status || served.Load() != c.served {
+			t.Errorf("under %s: status %d served %d, want %d and %d", c.fault, got, served.Load(), c.status, c.served)
 		}
 	}
 }
