@@ -8,41 +8,45 @@ import (
 
 // The stable codes that machinery and services share. A code, once answered to a client, is never renamed.
 const (
-	CodeInvalidJSON          = "invalid_json"
-	CodeUnknownField         = "unknown_field"
-	CodeDuplicateField       = "duplicate_field"
-	CodeInvalidField         = "invalid_field"
-	CodeMissingField         = "missing_field"
-	CodeInvalidParameter     = "invalid_parameter"
-	CodeBodyTooLarge         = "body_too_large"
-	CodeUnsupportedMediaType = "unsupported_media_type"
-	CodeMethodNotAllowed     = "method_not_allowed"
-	CodeNotFound             = "not_found"
-	CodeUnauthenticated      = "unauthenticated"
-	CodeForbidden            = "forbidden"
-	CodeRequestTimeout       = "request_timeout"
-	CodeInvalidSignature     = "invalid_signature"
-	CodeConflict             = "conflict"
-	CodePriceChanged         = "price_changed"
-	CodeAmountMismatch       = "amount_mismatch"
-	CodeAddressRequired      = "address_required"
-	CodeUnknownAddress       = "unknown_address"
-	CodeUnknownProduct       = "unknown_product"
-	CodeProductNotOnSale     = "product_not_on_sale"
-	CodeQuantityLimit        = "quantity_limit"
-	CodeUnknownCoupon        = "unknown_coupon"
-	CodeCouponNotValid       = "coupon_not_valid"
-	CodeCouponLimitReached   = "coupon_limit_reached"
-	CodeIdempotencyKeyReused = "idempotency_key_reused"
-	CodeAlreadyExists        = "already_exists"
-	CodeNotCancelable        = "not_cancelable"
-	CodeNotRefundable        = "not_refundable"
-	CodeCartEmpty            = "cart_empty"
-	CodeAddressLimitReached  = "address_limit_reached"
-	CodeOrderParked          = "order_parked"
-	CodeRateLimited          = "rate_limited"
-	CodeServiceUnavailable   = "service_unavailable"
-	CodeInternal             = "internal"
+	CodeInvalidJSON            = "invalid_json"
+	CodeUnknownField           = "unknown_field"
+	CodeDuplicateField         = "duplicate_field"
+	CodeInvalidField           = "invalid_field"
+	CodeMissingField           = "missing_field"
+	CodeInvalidParameter       = "invalid_parameter"
+	CodeBodyTooLarge           = "body_too_large"
+	CodeUnsupportedMediaType   = "unsupported_media_type"
+	CodeMethodNotAllowed       = "method_not_allowed"
+	CodeNotFound               = "not_found"
+	CodeUnauthenticated        = "unauthenticated"
+	CodeForbidden              = "forbidden"
+	CodeRequestTimeout         = "request_timeout"
+	CodeInvalidSignature       = "invalid_signature"
+	CodeConflict               = "conflict"
+	CodePriceChanged           = "price_changed"
+	CodeAmountMismatch         = "amount_mismatch"
+	CodeAddressRequired        = "address_required"
+	CodeUnknownAddress         = "unknown_address"
+	CodeUnknownProduct         = "unknown_product"
+	CodeProductNotOnSale       = "product_not_on_sale"
+	CodeQuantityLimit          = "quantity_limit"
+	CodeUnknownCoupon          = "unknown_coupon"
+	CodeCouponNotValid         = "coupon_not_valid"
+	CodeCouponLimitReached     = "coupon_limit_reached"
+	CodeIdempotencyKeyReused   = "idempotency_key_reused"
+	CodeAlreadyExists          = "already_exists"
+	CodeProductExists          = "product_exists"
+	CodePolicyExists           = "policy_exists"
+	CodeCurrencyMismatch       = "currency_mismatch"
+	CodePaymentTypeUnavailable = "payment_type_unavailable"
+	CodeNotCancelable          = "not_cancelable"
+	CodeNotRefundable          = "not_refundable"
+	CodeCartEmpty              = "cart_empty"
+	CodeAddressLimitReached    = "address_limit_reached"
+	CodeOrderParked            = "order_parked"
+	CodeRateLimited            = "rate_limited"
+	CodeServiceUnavailable     = "service_unavailable"
+	CodeInternal               = "internal"
 )
 
 // Code is one row of the registry: what documentation lists and tests check answers against.
@@ -76,6 +80,8 @@ var registry = []Code{
 	{CodeNotRefundable, http.StatusConflict, "Not refundable", "There is nothing left to refund, or a refund is under way.", false},
 	{CodeCouponLimitReached, http.StatusConflict, "Coupon limit reached", "Every coupon of this policy has been issued.", false},
 	{CodeAlreadyExists, http.StatusConflict, "Already exists", "There is already one of that id with other content.", false},
+	{CodeProductExists, http.StatusConflict, "Product exists", "There is already a product of that id.", false},
+	{CodePolicyExists, http.StatusConflict, "Policy exists", "There is already a coupon policy of that id.", false},
 	{CodeBodyTooLarge, http.StatusRequestEntityTooLarge, "Body too large", "The body is larger than the limit.", false},
 	{CodeUnsupportedMediaType, http.StatusUnsupportedMediaType, "Unsupported media type", "The body must be application/json.", false},
 	{CodePriceChanged, http.StatusUnprocessableEntity, "Price changed", "A claimed product price is not the current one; nothing was ordered.", false},
@@ -87,6 +93,8 @@ var registry = []Code{
 	{CodeQuantityLimit, http.StatusUnprocessableEntity, "Quantity limit", "More pieces than one order may hold.", false},
 	{CodeUnknownCoupon, http.StatusUnprocessableEntity, "Unknown coupon", "There is no such coupon or policy.", false},
 	{CodeCouponNotValid, http.StatusUnprocessableEntity, "Coupon not valid", "The coupon is used, expired or not for this order.", false},
+	{CodeCurrencyMismatch, http.StatusUnprocessableEntity, "Currency mismatch", "The items of one order are of different currencies.", false},
+	{CodePaymentTypeUnavailable, http.StatusUnprocessableEntity, "Payment type unavailable", "This payment type cannot be used at the moment.", false},
 	{CodeIdempotencyKeyReused, http.StatusUnprocessableEntity, "Idempotency key reused", "The Idempotency-Key was used before with another body.", false},
 	{CodeCartEmpty, http.StatusUnprocessableEntity, "Cart empty", "There is nothing in the cart to order.", false},
 	{CodeAddressLimitReached, http.StatusUnprocessableEntity, "Address limit reached", "The member, or this address, has as many as allowed.", false},

@@ -104,4 +104,6 @@ func timeView(t time.Time) *time.Time {
 }
 
 // expired says whether the policy's coupons are no longer valid.
-func (p Policy) expired(now time.Time) bool { return !p.ValidUntil.IsZero() && !now.Before(p.ValidUntil) }
+func (p Policy) expired(now time.Time) bool {
+	return !p.ValidUntil.IsZero() && !now.Before(p.ValidUntil)
+}

@@ -114,3 +114,14 @@ type Mailed struct {
 
 // Subject is the order.
 func (a Mailed) Subject() string { return a.OrderID }
+
+// KindOf is the kind of mail that an event type (its full name) is mailed as; "": none.
+func KindOf(eventType string) Kind {
+	return map[string]Kind{
+		"quadrille.order.v1.OrderCompleted":        Completed,
+		"quadrille.order.v1.OrderCancelled":        Cancelled,
+		"quadrille.shipping.v1.ShipmentDispatched": Dispatched,
+		"quadrille.shipping.v1.ShipmentDelivered":  Delivered,
+		"quadrille.payment.v1.PaymentRefunded":     Refunded,
+	}[eventType]
+}

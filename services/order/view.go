@@ -59,7 +59,8 @@ func ViewOf(o Order) View {
 	if o.Status == Cancelling || o.Status == Cancelled {
 		v.Undo = &UndoView{Payment: o.UndoPayment, Coupon: o.UndoCoupon, Stock: o.UndoStock}
 	}
-	if cancelVerdict(o) == cancelNow || cancelVerdict(o) == cancelAsk {
+	switch CancelOrderPolicy(o, true, o.UserID, false) {
+	case CancelAtOnce, AskShipping:
 		v.NextActions = append(v.NextActions, "cancel")
 	}
 	if o.Status == Pending && !o.DeadlineAt.IsZero() {

@@ -1,0 +1,27 @@
+package payment
+
+import (
+	"github.com/quadrille-io/quadrille/pkg/flow"
+	paymentv1 "github.com/quadrille-io/quadrille/proto/quadrille/payment/v1"
+)
+
+var (
+	completed = &paymentv1.PaymentCompleted{}
+	failed    = &paymentv1.PaymentFailed{}
+	cancelled = &paymentv1.PaymentCancelled{}
+)
+
+// Topology is payment's part in the choreography.
+var Topology = flow.Service("payment",
+	flow.On(OnStockDecreased).Emits(completed, failed).Calls(CallCharge),
+	flow.On(OnCouponUsed).Emits(completed, failed).Calls(CallCharge),
+	flow.On(OnCouponUseFailed).Emits(completed, failed).Calls(CallCharge),
+	flow.On(OnOrderCouponWaived).Emits(completed, failed).Calls(CallCharge),
+	flow.On(OnOrderCancelled).Emits(cancelled).Calls(CallVoid, CallRefund),
+	flow.OnAnswer(OnCharged).Emits(completed, failed).Calls(CallAskCharge),
+	flow.OnAnswer(OnChargeAsked).Emits(completed, failed).Calls(CallVoid),
+	flow.OnAnswer(OnChargeVoided).Emits(completed, failed, cancelled).Calls(CallRefund),
+	flow.OnAnswer(OnRefunded).Emits(&paymentv1.PaymentRefunded{}, &paymentv1.RefundFailed{}).Calls(CallAskRefund),
+	flow.OnAnswer(OnRefundAsked).Emits(&paymentv1.PaymentRefunded{}, &paymentv1.RefundFailed{}),
+	flow.OnCommand(OnGrantPoints),
+)
