@@ -1,0 +1,254 @@
+// Package store is payment's SQL: whole batches in and out for decisions (store.go), single questions for
+// readers (read.go).
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/services/payment"
+)
+
+// Store loads and saves a payment.World.
+type Store struct{}
+
+// wanted is what a batch needs.
+type wanted struct {
+	orders, users, grants map[string]struct{}
+}
+
+// want reads the keys off the inputs. An event of an order names its member, so that the balance can be
+// locked before there is a payment; an answer does not, and the payment's row says whose it is.
+func want(in []flow.Input) wanted {
+	w := wanted{orders: map[string]struct{}{}, users: map[string]struct{}{}, grants: map[string]struct{}{}}
+	for _, i := range in {
+		switch msg := i.Msg.(type) {
+		case payment.GrantPoints:
+			w.users[msg.UserID] = struct{}{}
+			w.grants[msg.GrantID] = struct{}{}
+			continue
+		case interface{ GetUserId() string }:
+			w.users[msg.GetUserId()] = struct{}{}
+		}
+		w.orders[i.Subject] = struct{}{}
+	}
+	return w
+}
+
+func sorted(set map[string]struct{}) []string { return slices.Sorted(maps.Keys(set)) }
+
+// Load brings payments, ledger entries of grants and, last, the balances: one member's many orders meet
+// there, so that row is to be held for the shortest time.
+func (Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*payment.World, error) {
+	world, wanted := &payment.World{}, want(in)
+	if err := loadPayments(ctx, tx, world, sorted(wanted.orders)); err != nil {
+		return nil, err
+	}
+	for _, p := range world.Payments.All() {
+		wanted.users[p.UserID] = struct{}{}
+	}
+	if err := loadGrants(ctx, tx, world, sorted(wanted.grants)); err != nil {
+		return nil, err
+	}
+	if err := loadPoints(ctx, tx, world, sorted(wanted.users)); err != nil {
+		return nil, err
+	}
+	return world, nil
+}
+
+const paymentColumns = `order_id, payment_id, user_id, state, refund, amount, points, discount, coupon_counted, has_coupons,
+	currency, payment_type, charge_id, fail_reason, opened_by, cancelled_by, cancel_event, created_at, updated_at`
+
+func scanPayment(row pgx.CollectableRow) (payment.Payment, error) {
+	var p payment.Payment
+	err := row.Scan(&p.OrderID, &p.PaymentID, &p.UserID, &p.State, &p.Refund, &p.Amount, &p.Points, &p.Discount,
+		&p.CouponCounted, &p.HasCoupons, &p.Currency, &p.PaymentType, &p.ChargeID, &p.FailReason,
+		&p.OpenedBy, &p.CancelledBy, &p.CancelEvent, &p.CreatedAt, &p.UpdatedAt)
+	p.CreatedAt, p.UpdatedAt = p.CreatedAt.UTC(), p.UpdatedAt.UTC()
+	return p, err
+}
+
+func loadPayments(ctx context.Context, tx pgx.Tx, w *payment.World, orders []string) error {
+	if len(orders) == 0 {
+		return nil
+	}
+	rows, err := tx.Query(ctx, `SELECT `+paymentColumns+` FROM payment WHERE order_id = ANY($1) ORDER BY order_id FOR NO KEY UPDATE`, orders)
+	if err != nil {
+		return fmt.Errorf("load %d payments: %w", len(orders), err)
+	}
+	payments, err := pgx.CollectRows(rows, scanPayment)
+	if err != nil {
+		return fmt.Errorf("load %d payments: %w", len(orders), err)
+	}
+	for _, p := range payments {
+		w.Payments.Loaded(p.OrderID, p)
+	}
+	return nil
+}
+
+// loadGrants locks nothing: an entry that exists does not change.
+func loadGrants(ctx context.Context, tx pgx.Tx, w *payment.World, grants []string) error {
+	if len(grants) == 0 {
+		return nil
+	}
+	rows, err := tx.Query(ctx, `SELECT user_id, kind, grant_id, amount, at FROM ledger WHERE grant_id = ANY($1) ORDER BY grant_id`, grants)
+	if err != nil {
+		return fmt.Errorf("load %d grants: %w", len(grants), err)
+	}
+	entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e payment.Entry, err error) {
+		err = row.Scan(&e.UserID, &e.Kind, &e.GrantID, &e.Amount, &e.At)
+		e.At = e.At.UTC()
+		return e, err
+	})
+	if err != nil {
+		return fmt.Errorf("load %d grants: %w", len(grants), err)
+	}
+	for _, e := range entries {
+		w.Ledger.Loaded(payment.GrantKey(e.GrantID), e)
+	}
+	return nil
+}
+
+// loadPoints locks the balances that exist. One that does not cannot be locked: an order then finds no
+// points, as if it had come before the grant that is making the row, and a second grant of the same member
+// waits for the subject's lock.
+func loadPoints(ctx context.Context, tx pgx.Tx, w *payment.World, users []string) error {
+	if len(users) == 0 {
+		return nil
+	}
+	rows, err := tx.Query(ctx, `SELECT user_id, balance FROM points WHERE user_id = ANY($1) ORDER BY user_id FOR NO KEY UPDATE`, users)
+	if err != nil {
+		return fmt.Errorf("load %d balances: %w", len(users), err)
+	}
+	balances, err := pgx.CollectRows(rows, pgx.RowToStructByPos[payment.Points])
+	if err != nil {
+		return fmt.Errorf("load %d balances: %w", len(users), err)
+	}
+	for _, p := range balances {
+		w.Points.Loaded(p.UserID, p)
+	}
+	return nil
+}
+
+// Save writes payments, ledger and balances, in the order in which they were locked.
+func (Store) Save(ctx context.Context, tx pgx.Tx, w *payment.World) error {
+	if err := savePayments(ctx, tx, w.Payments.Changed()); err != nil {
+		return err
+	}
+	if err := saveLedger(ctx, tx, w.Ledger.Changed()); err != nil {
+		return err
+	}
+	return savePoints(ctx, tx, w.Points.Changed())
+}
+
+// column picks one value of every row that changed, for unnest.
+func column[R, T any](rows []flow.Change[string, R], pick func(R) T) []T {
+	out := make([]T, len(rows))
+	for i, c := range rows {
+		out[i] = pick(c.Row)
+	}
+	return out
+}
+
+func savePayments(ctx context.Context, tx pgx.Tx, rows []flow.Change[string, payment.Payment]) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	text := func(pick func(payment.Payment) string) []string { return column(rows, pick) }
+	number := func(pick func(payment.Payment) int64) []int64 { return column(rows, pick) }
+	flag := func(pick func(payment.Payment) bool) []bool { return column(rows, pick) }
+	_, err := tx.Exec(ctx, `
+		INSERT INTO payment AS p (`+paymentColumns+`)
+		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
+			$9::boolean[], $10::boolean[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
+			$18::timestamptz[], $19::timestamptz[])
+		ON CONFLICT (order_id) DO UPDATE SET
+			payment_id = EXCLUDED.payment_id, state = EXCLUDED.state, refund = EXCLUDED.refund, amount = EXCLUDED.amount,
+			points = EXCLUDED.points, discount = EXCLUDED.discount, coupon_counted = EXCLUDED.coupon_counted,
+			has_coupons = EXCLUDED.has_coupons, currency = EXCLUDED.currency, payment_type = EXCLUDED.payment_type,
+			charge_id = EXCLUDED.charge_id, fail_reason = EXCLUDED.fail_reason, opened_by = EXCLUDED.opened_by,
+			cancelled_by = EXCLUDED.cancelled_by, cancel_event = EXCLUDED.cancel_event, updated_at = EXCLUDED.updated_at`,
+		text(func(p payment.Payment) string { return p.OrderID }),
+		text(func(p payment.Payment) string { return p.PaymentID }),
+		text(func(p payment.Payment) string { return p.UserID }),
+		text(func(p payment.Payment) string { return string(p.State) }),
+		text(func(p payment.Payment) string { return string(p.Refund) }),
+		number(func(p payment.Payment) int64 { return p.Amount }),
+		number(func(p payment.Payment) int64 { return p.Points }),
+		number(func(p payment.Payment) int64 { return p.Discount }),
+		flag(func(p payment.Payment) bool { return p.CouponCounted }),
+		flag(func(p payment.Payment) bool { return p.HasCoupons }),
+		text(func(p payment.Payment) string { return p.Currency }),
+		text(func(p payment.Payment) string { return p.PaymentType }),
+		text(func(p payment.Payment) string { return p.ChargeID }),
+		text(func(p payment.Payment) string { return p.FailReason }),
+		text(func(p payment.Payment) string { return p.OpenedBy }),
+		text(func(p payment.Payment) string { return p.CancelledBy }),
+		text(func(p payment.Payment) string { return p.CancelEvent }),
+		column(rows, func(p payment.Payment) time.Time { return p.CreatedAt }),
+		column(rows, func(p payment.Payment) time.Time { return p.UpdatedAt }))
+	if err != nil {
+		return fmt.Errorf("save %d payments: %w", len(rows), err)
+	}
+	return nil
+}
+
+// saveLedger adds entries. There is no ON CONFLICT: a second entry of the same order and kind is a mistake
+// that must not pass.
+func saveLedger(ctx context.Context, tx pgx.Tx, rows []flow.Change[string, payment.Entry]) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	for _, c := range rows {
+		if !c.New {
+			return fmt.Errorf("save ledger: %w: %s", errChangedEntry, c.Key)
+		}
+	}
+	_, err := tx.Exec(ctx, `
+		INSERT INTO ledger (user_id, kind, order_id, grant_id, amount, at)
+		SELECT user_id, kind, nullif(order_id, ''), nullif(grant_id, ''), amount, at
+		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])
+		     AS k(user_id, kind, order_id, grant_id, amount, at)`,
+		column(rows, func(e payment.Entry) string { return e.UserID }),
+		column(rows, func(e payment.Entry) string { return string(e.Kind) }),
+		column(rows, func(e payment.Entry) string { return e.OrderID }),
+		column(rows, func(e payment.Entry) string { return e.GrantID }),
+		column(rows, func(e payment.Entry) int64 { return e.Amount }),
+		column(rows, func(e payment.Entry) time.Time { return e.At }))
+	if err != nil {
+		return fmt.Errorf("save %d ledger entries: %w", len(rows), err)
+	}
+	return nil
+}
+
+var errChangedEntry = errors.New("a ledger entry is never changed")
+
+// savePoints updates the balances that were locked and inserts those that were not there. A row that
+// another replica made meanwhile fails the insert, and the batch runs again on the row as it is: an upsert
+// would overwrite what the other had booked.
+func savePoints(ctx context.Context, tx pgx.Tx, rows []flow.Change[string, payment.Points]) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	fresh := make([]bool, len(rows))
+	for i, c := range rows {
+		fresh[i] = c.New
+	}
+	_, err := tx.Exec(ctx, `
+		WITH k AS (SELECT * FROM unnest($1::text[], $2::bigint[], $3::boolean[]) AS k(user_id, balance, fresh)),
+		known AS (UPDATE points p SET balance = k.balance FROM k WHERE p.user_id = k.user_id AND NOT k.fresh)
+		INSERT INTO points (user_id, balance) SELECT user_id, balance FROM k WHERE fresh`,
+		column(rows, func(p payment.Points) string { return p.UserID }),
+		column(rows, func(p payment.Points) int64 { return p.Balance }), fresh)
+	if err != nil {
+		return fmt.Errorf("save %d balances: %w", len(rows), err)
+	}
+	return nil
+}
