@@ -1,0 +1,430 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
+
+	"github.com/quadrille-io/quadrille/pkg/engine"
+	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
+	"github.com/quadrille-io/quadrille/pkg/testkit"
+	couponv1 "github.com/quadrille-io/quadrille/proto/quadrille/coupon/v1"
+	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
+	paymentv1 "github.com/quadrille-io/quadrille/proto/quadrille/payment/v1"
+	stockv1 "github.com/quadrille-io/quadrille/proto/quadrille/stock/v1"
+	"github.com/quadrille-io/quadrille/services/coupon"
+	"github.com/quadrille-io/quadrille/services/coupon/internal/store"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+// statements counts what a connection is asked.
+type statements struct{ n int }
+
+func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	s.n++
+	return ctx
+}
+func (s *statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func open(t *testing.T) *pgxpool.Pool {
+	t.Helper()
+	return testkit.Pool(t, testkit.Database(t, engine.Migrate, store.Migrate))
+}
+
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+// input is an event or command as the engine hands it on.
+func input(msg any) flow.Input {
+	kind := flow.KindEvent
+	if _, is := msg.(flow.Command); is {
+		kind = flow.KindCommand
+	}
+	return flow.Input{Kind: kind, Msg: msg, Meta: flow.Meta{
+		Now: noon, Cause: uuid.NewString(), IDs: func(int) string { return uuid.NewString() },
+	}}
+}
+
+// decide runs one batch within tx and returns what each input led to.
+func decide(ctx context.Context, tx pgx.Tx, messages ...any) ([]flow.Outcome, error) {
+	inputs := make([]flow.Input, len(messages))
+	for i, m := range messages {
+		inputs[i] = input(m)
+	}
+	w, err := store.Store{}.Load(ctx, tx, inputs)
+	if err != nil {
+		return nil, err
+	}
+	outcomes := make([]flow.Outcome, len(inputs))
+	for i, in := range inputs {
+		if outcomes[i], err = coupon.Topology.Decide(w, in); err != nil {
+			return nil, err
+		}
+	}
+	return outcomes, store.Store{}.Save(ctx, tx, w)
+}
+
+func batch(t *testing.T, pool *pgxpool.Pool, messages ...any) []flow.Outcome {
+	t.Helper()
+	var outcomes []flow.Outcome
+	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) (err error) {
+		outcomes, err = decide(t.Context(), tx, messages...)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return outcomes
+}
+
+func policy(id string, limit int64) coupon.CreatePolicy {
+	return coupon.CreatePolicy{PolicyID: id, Name: id, Amount: 3000, Currency: "KRW", Limit: limit}
+}
+
+func decreased(orderID, userID string, refs ...string) *stockv1.StockDecreased {
+	return &stockv1.StockDecreased{OrderId: orderID, UserId: userID, Checkout: &orderv1.Checkout{
+		ItemsAmount: 10_050, DiscountAmount: 3000, Currency: "KRW", CouponRefs: refs,
+		CouponFailurePolicy: orderv1.CouponFailurePolicy_COUPON_FAILURE_POLICY_CANCEL_ORDER,
+	}}
+}
+
+func event(t *testing.T, o flow.Outcome) proto.Message {
+	t.Helper()
+	if len(o.Events) != 1 {
+		t.Fatalf("%d events, want one", len(o.Events))
+	}
+	return o.Events[0].Message
+}
+
+// A coupon goes from one order to the next as the first is undone, whichever way the batches are cut.
+func TestUseAndGiveBack(t *testing.T) {
+	t.Parallel()
+	used, returned := &couponv1.CouponUsed{}, &couponv1.CouponUseCancelled{}
+	steps := []struct {
+		msg  any
+		want proto.Message
+	}{
+		{decreased("order-1", "kim", "WELCOME"), used},
+		{decreased("order-2", "kim", "coupon-1"), &couponv1.CouponUseFailed{}},
+		{decreased("order-3", "lee", "coupon-1"), &couponv1.CouponUseFailed{}},
+		{&paymentv1.PaymentCancelled{OrderId: "order-1", UserId: "kim", HasCoupons: true}, returned},
+		{decreased("order-4", "kim", "coupon-1", "WELCOME"), used},
+		{&orderv1.OrderCancelled{OrderId: "order-4", UserId: "kim", HasCoupons: true, UndoFrom: orderv1.UndoFrom_UNDO_FROM_COUPON}, returned},
+		{decreased("order-5", "kim", "WELCOME"), used},
+		{&paymentv1.PaymentCompleted{OrderId: "order-5", UserId: "kim", HasCoupons: true}, &couponv1.CouponReturned{}},
+		{&paymentv1.PaymentCancelled{OrderId: "order-6", UserId: "kim", HasCoupons: true}, returned},
+		{decreased("order-6", "kim", "WELCOME"), nil},
+		{decreased("order-7", "kim", "WELCOME"), used},
+	}
+	for size := 1; size <= len(steps); size++ {
+		pool := open(t)
+		batch(t, pool, policy("WELCOME", 1))
+		batch(t, pool, coupon.Issue{PolicyID: "WELCOME", UserID: "kim", CouponID: "coupon-1"})
+		for from := 0; from < len(steps); from += size {
+			part := steps[from:min(from+size, len(steps))]
+			var messages []any
+			for _, s := range part {
+				messages = append(messages, s.msg)
+			}
+			for i, o := range batch(t, pool, messages...) {
+				var got proto.Message
+				if len(o.Events) == 1 {
+					got = o.Events[0].Message
+				}
+				if fmt.Sprintf("%T", got) != fmt.Sprintf("%T", part[i].want) {
+					t.Errorf("batches of %d, step %d: %T, want %T", size, from+i, got, part[i].want)
+				}
+			}
+		}
+		var order string
+		if err := pool.QueryRow(t.Context(), `SELECT order_id FROM coupon_spent WHERE coupon_id = 'coupon-1'`).Scan(&order); err != nil || order != "order-7" {
+			t.Errorf("batches of %d: spent by %q, %v", size, order, err)
+		}
+	}
+}
+
+// Who waits for a coupon's lock finds it spent by the one who had it: the read behind the lock is a
+// statement of its own. With both in one statement the second order would use the coupon again.
+func TestWaitingOrderFindsCouponSpent(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	batch(t, pool, policy("WELCOME", 1))
+	batch(t, pool, coupon.Issue{PolicyID: "WELCOME", UserID: "kim", CouponID: "coupon-1"})
+
+	first, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Rollback(context.Background()) //nolint:errcheck // committed below
+	if _, err := decide(t.Context(), first, decreased("order-1", "kim", "WELCOME")); err != nil {
+		t.Fatal(err)
+	}
+	second := make(chan flow.Outcome, 1)
+	go func() {
+		defer close(second)
+		_ = pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+			outcomes, err := decide(t.Context(), tx, decreased("order-2", "kim", "coupon-1"))
+			if err != nil {
+				t.Error(err)
+				return err
+			}
+			second <- outcomes[0]
+			return nil
+		})
+	}()
+	testkit.Eventually(t, 10*time.Second, func() error {
+		var waiting int
+		err := pool.QueryRow(t.Context(), `
+			SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
+		if err == nil && waiting == 0 {
+			err = errors.New("nobody waits for the lock")
+		}
+		return err
+	})
+	if err := first.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	outcome, ok := <-second
+	if !ok {
+		t.Fatal("the second order was not decided")
+	}
+	failed, ok := event(t, outcome).(*couponv1.CouponUseFailed)
+	if !ok || failed.GetReason() != couponv1.CouponUseFailReason_COUPON_USE_FAIL_REASON_ALREADY_USED {
+		t.Errorf("the second order: %v", outcome.Events[0].Message)
+	}
+}
+
+// Whatever a decision does wrong, the database keeps the rule and names it.
+func TestConstraintsKeepTheRules(t *testing.T) {
+	t.Parallel()
+	for rule, spoil := range map[string]func(w *coupon.World){
+		"coupon_limit_kept": func(w *coupon.World) {
+			p, _ := w.Policies.Get("WELCOME")
+			p.Issued = 3
+			w.Policies.Put("WELCOME", p)
+		},
+		"coupon_once_per_member": func(w *coupon.World) {
+			w.Coupons.Put("coupon-2", coupon.Coupon{CouponID: "coupon-2", PolicyID: "WELCOME", UserID: "kim", IssuedAt: noon})
+		},
+		"coupon_used_once": func(w *coupon.World) {
+			c, _ := w.Coupons.Get("coupon-1")
+			c.UsedBy, c.UsedAt = "order-2", noon
+			w.Coupons.Put("coupon-1", c)
+			w.Uses.Put("order-2", coupon.Use{OrderID: "order-2", UserID: "kim", State: coupon.Used, CouponIDs: []string{"coupon-1"}, CreatedAt: noon, UpdatedAt: noon})
+		},
+	} {
+		t.Run(rule, func(t *testing.T) {
+			t.Parallel()
+			pool := open(t)
+			batch(t, pool, policy("WELCOME", 2))
+			batch(t, pool, coupon.Issue{PolicyID: "WELCOME", UserID: "kim", CouponID: "coupon-1"})
+			batch(t, pool, decreased("order-1", "kim", "coupon-1"))
+			err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+				w, err := store.Store{}.Load(t.Context(), tx, []flow.Input{
+					input(coupon.Issue{PolicyID: "WELCOME", UserID: "kim"}), input(decreased("order-2", "kim", "coupon-1")),
+				})
+				if err != nil {
+					return err
+				}
+				spoil(w)
+				return store.Store{}.Save(t.Context(), tx, w)
+			})
+			var violated *pgconn.PgError
+			if !errors.As(err, &violated) || violated.ConstraintName != rule {
+				t.Errorf("%v, want a violation of %s", err, rule)
+			}
+		})
+	}
+}
+
+// 500 orders with coupons, or 500 members at one policy, cost as many statements as one.
+func TestBatchIsFewStatements(t *testing.T) {
+	t.Parallel()
+	url := testkit.Database(t, engine.Migrate, store.Migrate)
+	counter := &statements{}
+	pool, err := pg.Open(t.Context(), pg.Config{URL: url, Tracer: counter})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	const orders, beginAndCommit, budget = 500, 2, 8
+	measure := func(what string, messages []any) {
+		t.Helper()
+		counter.n = 0
+		batch(t, pool, messages...)
+		if n := counter.n - beginAndCommit; n > budget {
+			t.Errorf("%s: %d statements, the budget is %d", what, n, budget)
+		} else {
+			t.Logf("%s: %d statements", what, n)
+		}
+	}
+	batch(t, pool, policy("WELCOME", orders), policy("SPRING", orders))
+	var issues, uses, undos, bare []any
+	for i := range orders {
+		user, order := fmt.Sprintf("user-%03d", i), fmt.Sprintf("order-%03d", i)
+		for _, p := range []string{"WELCOME", "SPRING"} {
+			issues = append(issues, coupon.Issue{PolicyID: p, UserID: user, CouponID: uuid.NewString()})
+		}
+		uses = append(uses, decreased(order, user, "WELCOME"))
+		undos = append(undos, &paymentv1.PaymentCancelled{OrderId: order, UserId: user, HasCoupons: true}, decreased(order+"b", user, "SPRING"))
+		bare = append(bare, decreased(order+"c", user))
+	}
+	measure("issue", issues)
+	measure("use", uses)
+	measure("undo and use", undos)
+	measure("orders without coupons", bare)
+	var spent int
+	if err := pool.QueryRow(t.Context(), `SELECT count(*) FROM coupon_spent s JOIN coupon c USING (coupon_id) WHERE c.policy_id = 'SPRING'`).Scan(&spent); err != nil || spent != orders {
+		t.Errorf("%d spent, %v", spent, err)
+	}
+}
+
+func times() *rapid.Generator[time.Time] {
+	return rapid.Custom(func(r *rapid.T) time.Time {
+		return time.UnixMicro(rapid.Int64Range(1, 4e15).Draw(r, "µs")).UTC()
+	})
+}
+
+func optional(r *rapid.T, what string) time.Time {
+	if rapid.Bool().Draw(r, what+" is set") {
+		return times().Draw(r, what)
+	}
+	return time.Time{}
+}
+
+func texts() *rapid.Generator[string] { return rapid.StringMatching(`[ -~가-힣"\\{},]{1,12}`) }
+
+func drawPolicy(r *rapid.T, id string) coupon.Policy {
+	p := coupon.Policy{
+		PolicyID: id, Name: texts().Draw(r, "name"), MinimumAmount: rapid.Int64Min(0).Draw(r, "minimum"),
+		Currency: rapid.SampledFrom([]string{"", "KRW", "EUR"}).Draw(r, "currency"), Limit: rapid.Int64Min(1).Draw(r, "limit"),
+		ValidFrom: optional(r, "from"), ValidUntil: optional(r, "until"), CreatedAt: times().Draw(r, "created"),
+	}
+	if p.Issued = rapid.Int64Range(0, p.Limit).Draw(r, "issued"); rapid.Bool().Draw(r, "percentage") {
+		p.Percent, p.MaxAmount = rapid.Int64Range(1, 100).Draw(r, "percent"), rapid.Int64Min(0).Draw(r, "max")
+	} else {
+		p.Amount = rapid.Int64Min(1).Draw(r, "amount")
+	}
+	return p
+}
+
+// drawWorld makes policies, a member's coupons of them, and orders that use some and have given back others.
+func drawWorld(r *rapid.T) *coupon.World {
+	w := &coupon.World{}
+	for _, id := range rapid.SliceOfNDistinct(texts(), 1, 4, rapid.ID).Draw(r, "policies") {
+		w.Policies.Put(id, drawPolicy(r, id))
+		c := coupon.Coupon{CouponID: uuid.NewString(), PolicyID: id, UserID: texts().Draw(r, "user"), IssuedAt: times().Draw(r, "issued")}
+		u := coupon.Use{
+			OrderID: uuid.NewString(), UserID: c.UserID, CreatedAt: times().Draw(r, "created"), UpdatedAt: times().Draw(r, "updated"),
+			State: rapid.SampledFrom([]coupon.State{coupon.Used, coupon.Refused, coupon.Closed, coupon.GivenBack, coupon.Cancelled}).Draw(r, "state"),
+		}
+		switch u.State {
+		case coupon.Used:
+			u.CouponIDs, u.Discount = []string{c.CouponID}, rapid.Int64Min(0).Draw(r, "discount")
+			c.UsedBy, c.UsedAt = u.OrderID, times().Draw(r, "used")
+		case coupon.GivenBack, coupon.Cancelled:
+			u.CouponIDs = []string{c.CouponID}
+		}
+		w.Coupons.Put(c.CouponID, c)
+		w.Uses.Put(u.OrderID, u)
+	}
+	return w
+}
+
+// What Save writes, Load brings back equal: new rows, and rows that were there and changed.
+func TestRoundTrip(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	rapid.Check(t, func(r *rapid.T) {
+		first := drawWorld(r)
+		save(r, pool, first, `TRUNCATE coupon_policy, coupon, coupon_spent, coupon_use`)
+		second := reload(r, pool, first)
+		equal(r, first, second)
+
+		for id, u := range second.Uses.All() {
+			if u.State != coupon.Used {
+				continue
+			}
+			u.State, u.UpdatedAt = coupon.Cancelled, times().Draw(r, "cancelled")
+			second.Uses.Put(id, u)
+			c, _ := second.Coupons.Get(u.CouponIDs[0])
+			c.UsedBy, c.UsedAt = "", time.Time{}
+			second.Coupons.Put(c.CouponID, c)
+		}
+		for id, p := range second.Policies.All() {
+			p.Issued = rapid.Int64Range(0, p.Limit).Draw(r, "issued later")
+			second.Policies.Put(id, p)
+		}
+		save(r, pool, second, `SELECT`)
+		equal(r, second, reload(r, pool, second))
+	})
+}
+
+func save(r *rapid.T, pool *pgxpool.Pool, w *coupon.World, before string) {
+	r.Helper()
+	err := pgx.BeginFunc(context.Background(), pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(context.Background(), before); err != nil {
+			return err
+		}
+		return store.Store{}.Save(context.Background(), tx, w)
+	})
+	if err != nil {
+		r.Fatal(err)
+	}
+}
+
+// reload loads every row of w by inputs that need them.
+func reload(r *rapid.T, pool *pgxpool.Pool, w *coupon.World) (loaded *coupon.World) {
+	r.Helper()
+	var in []flow.Input
+	for id, u := range w.Uses.All() {
+		in = append(in, input(&paymentv1.PaymentCancelled{OrderId: id, UserId: u.UserID, HasCoupons: true}))
+	}
+	for id, c := range w.Coupons.All() {
+		in = append(in, input(decreased("looks-"+id, c.UserID, id)))
+	}
+	err := pgx.BeginFunc(context.Background(), pool, func(tx pgx.Tx) (err error) {
+		loaded, err = store.Store{}.Load(context.Background(), tx, in)
+		return err
+	})
+	if err != nil {
+		r.Fatal(err)
+	}
+	return loaded
+}
+
+func equal(r *rapid.T, want, got *coupon.World) {
+	r.Helper()
+	collect := func(w *coupon.World) (all []any) {
+		for _, p := range w.Policies.All() {
+			all = append(all, p)
+		}
+		for _, c := range w.Coupons.All() {
+			all = append(all, c)
+		}
+		for _, u := range w.Uses.All() {
+			all = append(all, u)
+		}
+		return all
+	}
+	if diff := cmp.Diff(collect(want), collect(got), cmpopts.EquateEmpty()); diff != "" {
+		r.Fatalf("saved and loaded differ (-saved +loaded):\n%s", diff)
+	}
+	for id, c := range got.Coupons.All() {
+		if held, _ := got.Held.Get(coupon.HeldKey(c.PolicyID, c.UserID)); held != id {
+			r.Fatalf("the member's coupon of %q is %q, want %q", c.PolicyID, held, id)
+		}
+	}
+}
