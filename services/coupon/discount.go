@@ -8,9 +8,26 @@ import (
 )
 
 // assess finds the coupons an order refers to and says what they take off together, or why they cannot
-// be used. A ref is a policy the member holds a coupon of, or a coupon's id; two refs to one coupon are
-// one. The sum is capped at what the items cost: delivery is never discounted.
+// be used: also where they are worth something else than the customer claimed.
 func assess(w *World, userID string, checkout *orderv1.Checkout, now time.Time) ([]Coupon, int64, couponv1.CouponUseFailReason) {
+	coupons, discount, reason := total(w, userID, checkout, now)
+	if reason == 0 && discount != checkout.GetDiscountAmount() {
+		return nil, 0, couponv1.CouponUseFailReason_COUPON_USE_FAIL_REASON_DISCOUNT_MISMATCH
+	}
+	return coupons, discount, reason
+}
+
+// Quote says what the coupons would take off at this moment, in minor units, or why they could not be
+// used (0: they could). Nothing is reserved.
+func Quote(w *World, userID string, checkout *orderv1.Checkout, now time.Time) (int64, couponv1.CouponUseFailReason) {
+	_, discount, reason := total(w, userID, checkout, now)
+	return discount, reason
+}
+
+// total adds up the coupons that are referred to, all or none. A ref is a policy the member holds a coupon
+// of, or a coupon's id; two refs to one coupon are one. The sum is capped at what the items cost:
+// delivery is never discounted.
+func total(w *World, userID string, checkout *orderv1.Checkout, now time.Time) ([]Coupon, int64, couponv1.CouponUseFailReason) {
 	var coupons []Coupon
 	var discount int64
 	taken := map[string]bool{}
@@ -33,9 +50,6 @@ func assess(w *World, userID string, checkout *orderv1.Checkout, now time.Time) 
 		coupons = append(coupons, c)
 		// Capped with every step: the sum of a thousand coupons does not overflow either.
 		discount = min(discount+Worth(policy, checkout.GetItemsAmount()), checkout.GetItemsAmount())
-	}
-	if discount != checkout.GetDiscountAmount() {
-		return nil, 0, couponv1.CouponUseFailReason_COUPON_USE_FAIL_REASON_DISCOUNT_MISMATCH
 	}
 	return coupons, discount, 0
 }
