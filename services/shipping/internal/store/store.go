@@ -1,0 +1,162 @@
+// Package store is shipping's SQL: whole batches in and out for decisions (store.go), the copy of the
+// members' addresses (address.go), single questions for readers (read.go).
+package store
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/quadrille-io/quadrille/pkg/flow"
+	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
+	"github.com/quadrille-io/quadrille/services/shipping"
+)
+
+// Store loads and saves a shipping.World.
+type Store struct{}
+
+// Load brings the orders' shipments, and of completed orders the addresses.
+func (Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*shipping.World, error) {
+	world := &shipping.World{}
+	orders, addresses := map[string]struct{}{}, map[string]struct{}{}
+	for _, i := range in {
+		orders[i.Subject] = struct{}{}
+		if completed, ok := i.Msg.(*orderv1.OrderCompleted); ok {
+			addresses[completed.GetShippingAddressId()] = struct{}{}
+		}
+	}
+	if err := loadShipments(ctx, tx, world, sorted(orders)); err != nil {
+		return nil, err
+	}
+	if err := loadAddresses(ctx, tx, world, sorted(addresses)); err != nil {
+		return nil, err
+	}
+	return world, nil
+}
+
+func sorted(set map[string]struct{}) []string { return slices.Sorted(maps.Keys(set)) }
+
+const shipmentColumns = `order_id, user_id, address_id, state, tracking, carrier, booking_id, tracking_number, fail_reason,
+	cancel_asked, cancel_refused, completed_event, cancel_event, prepared_event, dispatch_event,
+	created_at, updated_at, prepared_at, dispatched_at, delivered_at`
+
+func scanShipment(row pgx.CollectableRow) (shipping.Shipment, error) {
+	var s shipping.Shipment
+	var prepared, dispatched, delivered *time.Time
+	err := row.Scan(&s.OrderID, &s.UserID, &s.AddressID, &s.State, &s.Tracking, &s.Carrier, &s.BookingID, &s.TrackingNumber,
+		&s.FailReason, &s.CancelAsked, &s.CancelRefused, &s.CompletedEvent, &s.CancelEvent, &s.PreparedEvent, &s.DispatchEvent,
+		&s.CreatedAt, &s.UpdatedAt, &prepared, &dispatched, &delivered)
+	s.CreatedAt, s.UpdatedAt = s.CreatedAt.UTC(), s.UpdatedAt.UTC()
+	s.PreparedAt, s.DispatchedAt, s.DeliveredAt = orZero(prepared), orZero(dispatched), orZero(delivered)
+	return s, err
+}
+
+// orZero and orNull turn NULL into the zero time and back.
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+func orNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func loadShipments(ctx context.Context, tx pgx.Tx, w *shipping.World, orders []string) error {
+	if len(orders) == 0 {
+		return nil
+	}
+	rows, err := tx.Query(ctx, `SELECT `+shipmentColumns+` FROM shipment WHERE order_id = ANY($1) ORDER BY order_id FOR NO KEY UPDATE`, orders)
+	if err != nil {
+		return fmt.Errorf("load %d shipments: %w", len(orders), err)
+	}
+	shipments, err := pgx.CollectRows(rows, scanShipment)
+	if err != nil {
+		return fmt.Errorf("load %d shipments: %w", len(orders), err)
+	}
+	for _, s := range shipments {
+		w.Shipments.Loaded(s.OrderID, s)
+	}
+	return nil
+}
+
+// Save writes shipments and addresses, in the order in which they were loaded.
+func (Store) Save(ctx context.Context, tx pgx.Tx, w *shipping.World) error {
+	if err := saveShipments(ctx, tx, w.Shipments.Changed()); err != nil {
+		return err
+	}
+	changed := w.Addresses.Changed()
+	addresses := make([]shipping.Address, len(changed))
+	for i, c := range changed {
+		addresses[i] = c.Row
+	}
+	return saveAddresses(ctx, tx, addresses)
+}
+
+// column picks one value of every row, for unnest.
+func column[R, T any](rows []R, pick func(R) T) []T {
+	out := make([]T, len(rows))
+	for i, r := range rows {
+		out[i] = pick(r)
+	}
+	return out
+}
+
+func saveShipments(ctx context.Context, tx pgx.Tx, rows []flow.Change[string, shipping.Shipment]) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	text := func(pick func(shipping.Shipment) string) []string {
+		return column(rows, func(c flow.Change[string, shipping.Shipment]) string { return pick(c.Row) })
+	}
+	flag := func(pick func(shipping.Shipment) bool) []bool {
+		return column(rows, func(c flow.Change[string, shipping.Shipment]) bool { return pick(c.Row) })
+	}
+	at := func(pick func(shipping.Shipment) time.Time) []*time.Time {
+		return column(rows, func(c flow.Change[string, shipping.Shipment]) *time.Time { return orNull(pick(c.Row)) })
+	}
+	_, err := tx.Exec(ctx, `
+		INSERT INTO shipment (`+shipmentColumns+`)
+		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+			$10::boolean[], $11::boolean[], $12::text[], $13::text[], $14::text[], $15::text[],
+			$16::timestamptz[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::timestamptz[])
+		ON CONFLICT (order_id) DO UPDATE SET
+			address_id = EXCLUDED.address_id, state = EXCLUDED.state, tracking = EXCLUDED.tracking, carrier = EXCLUDED.carrier,
+			booking_id = EXCLUDED.booking_id, tracking_number = EXCLUDED.tracking_number, fail_reason = EXCLUDED.fail_reason,
+			cancel_asked = EXCLUDED.cancel_asked, cancel_refused = EXCLUDED.cancel_refused,
+			completed_event = EXCLUDED.completed_event, cancel_event = EXCLUDED.cancel_event,
+			prepared_event = EXCLUDED.prepared_event, dispatch_event = EXCLUDED.dispatch_event, updated_at = EXCLUDED.updated_at,
+			prepared_at = EXCLUDED.prepared_at, dispatched_at = EXCLUDED.dispatched_at, delivered_at = EXCLUDED.delivered_at`,
+		text(func(s shipping.Shipment) string { return s.OrderID }),
+		text(func(s shipping.Shipment) string { return s.UserID }),
+		text(func(s shipping.Shipment) string { return s.AddressID }),
+		text(func(s shipping.Shipment) string { return string(s.State) }),
+		text(func(s shipping.Shipment) string { return string(s.Tracking) }),
+		text(func(s shipping.Shipment) string { return s.Carrier }),
+		text(func(s shipping.Shipment) string { return s.BookingID }),
+		text(func(s shipping.Shipment) string { return s.TrackingNumber }),
+		text(func(s shipping.Shipment) string { return s.FailReason }),
+		flag(func(s shipping.Shipment) bool { return s.CancelAsked }),
+		flag(func(s shipping.Shipment) bool { return s.CancelRefused }),
+		text(func(s shipping.Shipment) string { return s.CompletedEvent }),
+		text(func(s shipping.Shipment) string { return s.CancelEvent }),
+		text(func(s shipping.Shipment) string { return s.PreparedEvent }),
+		text(func(s shipping.Shipment) string { return s.DispatchEvent }),
+		column(rows, func(c flow.Change[string, shipping.Shipment]) time.Time { return c.Row.CreatedAt }),
+		column(rows, func(c flow.Change[string, shipping.Shipment]) time.Time { return c.Row.UpdatedAt }),
+		at(func(s shipping.Shipment) time.Time { return s.PreparedAt }),
+		at(func(s shipping.Shipment) time.Time { return s.DispatchedAt }),
+		at(func(s shipping.Shipment) time.Time { return s.DeliveredAt }))
+	if err != nil {
+		return fmt.Errorf("save %d shipments: %w", len(rows), err)
+	}
+	return nil
+}

@@ -1,0 +1,303 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"pgregory.net/rapid"
+
+	"github.com/quadrille-io/quadrille/pkg/engine"
+	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/testkit"
+	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
+	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
+	"github.com/quadrille-io/quadrille/services/shipping"
+	"github.com/quadrille-io/quadrille/services/shipping/internal/store"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+func database(t *testing.T) *pgxpool.Pool {
+	t.Helper()
+	return testkit.Pool(t, testkit.Database(t, engine.Migrate, store.Migrate))
+}
+
+func save(ctx context.Context, pool *pgxpool.Pool, w *shipping.World) error {
+	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, w) })
+}
+
+func load(ctx context.Context, pool *pgxpool.Pool, in ...flow.Input) (w *shipping.World, err error) {
+	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		w, err = store.Store{}.Load(ctx, tx, in)
+		return err
+	})
+	return w, err
+}
+
+func completed(order, address string) flow.Input {
+	return flow.Input{
+		Kind: flow.KindEvent, Subject: order, Msg: &orderv1.OrderCompleted{OrderId: order, ShippingAddressId: address},
+	}
+}
+
+func asked(order string) flow.Input {
+	return flow.Input{Kind: flow.KindAnswer, Subject: order, Msg: shipping.BookingAsked{OrderID: order}}
+}
+
+// text is what any string column must take.
+var text = rapid.StringN(0, 40, -1).Filter(func(s string) bool { return !strings.Contains(s, "\x00") })
+
+func moment() *rapid.Generator[time.Time] {
+	return rapid.Map(rapid.Int64Range(0, 4_000_000_000_000_000), func(us int64) time.Time { return time.UnixMicro(us).UTC() })
+}
+
+func anyShipment(order, user string) *rapid.Generator[shipping.Shipment] {
+	return rapid.Custom(func(t *rapid.T) shipping.Shipment {
+		s := shipping.Shipment{
+			OrderID: order, UserID: user, AddressID: text.Draw(t, "address"),
+			State: rapid.SampledFrom([]shipping.State{
+				shipping.Booking, shipping.Asking, shipping.Voiding, shipping.Prepared, shipping.Stopping, shipping.Cancelled, shipping.Failed,
+			}).Draw(t, "state"),
+			Carrier: text.Draw(t, "carrier"), BookingID: text.Draw(t, "booking"), TrackingNumber: text.Draw(t, "number"),
+			FailReason: text.Draw(t, "reason"), CancelAsked: rapid.Bool().Draw(t, "asked"), CancelRefused: rapid.Bool().Draw(t, "refused"),
+			CompletedEvent: text.Draw(t, "completed"), CancelEvent: text.Draw(t, "cancel"), PreparedEvent: text.Draw(t, "prepared"),
+			DispatchEvent: text.Draw(t, "dispatch"), CreatedAt: moment().Draw(t, "created"), UpdatedAt: moment().Draw(t, "updated"),
+		}
+		if rapid.Bool().Draw(t, "was prepared") {
+			s.PreparedAt, s.Tracking = moment().Draw(t, "prepared at"), shipping.TrackBooked
+		}
+		if rapid.Bool().Draw(t, "left") {
+			s.State, s.DispatchedAt, s.Tracking = shipping.Dispatched, moment().Draw(t, "dispatched at"), shipping.TrackLost
+			if rapid.Bool().Draw(t, "arrived") {
+				s.State, s.DeliveredAt, s.Tracking = shipping.Delivered, moment().Draw(t, "delivered at"), shipping.TrackDelivered
+			}
+		}
+		return s
+	})
+}
+
+func anyAddress(id, user string) *rapid.Generator[shipping.Address] {
+	return rapid.Custom(func(t *rapid.T) shipping.Address {
+		return shipping.Address{
+			AddressID: id, UserID: user, Name: text.Draw(t, "name"), Phone: text.Draw(t, "phone"), Line1: text.Draw(t, "line1"),
+			Line2: text.Draw(t, "line2"), City: text.Draw(t, "city"), PostalCode: text.Draw(t, "postal code"), Country: text.Draw(t, "country"),
+		}
+	})
+}
+
+var worlds = cmp.Options{
+	cmp.Exporter(func(reflect.Type) bool { return true }),
+	cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".changed" || p.Last().String() == ".fresh" }, cmp.Ignore()),
+	cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) && a.Location() == b.Location() }),
+}
+
+// What Save wrote, Load gives back, new rows and changed ones alike.
+func TestRoundTrip(t *testing.T) {
+	t.Parallel()
+	pool := database(t)
+	run := 0
+	rapid.Check(t, func(r *rapid.T) {
+		run++
+		var inputs []flow.Input
+		first, second, want := &shipping.World{}, &shipping.World{}, &shipping.World{}
+		for i := range rapid.IntRange(1, 5).Draw(r, "orders") {
+			order, user, address := fmt.Sprintf("o-%d-%d", run, i), fmt.Sprintf("u-%d", run), fmt.Sprintf("a-%d-%d", run, i)
+			s := anyShipment(order, user).Draw(r, "shipment")
+			first.Shipments.Put(order, s)
+			a := anyAddress(address, user).Draw(r, "address")
+			first.Addresses.Put(address, a)
+			inputs = append(inputs, completed(order, address))
+			if rapid.Bool().Draw(r, "again") {
+				second.Shipments.Loaded(order, s)
+				created := s.CreatedAt
+				s = anyShipment(order, user).Draw(r, "next")
+				s.CreatedAt = created // what never changes
+				second.Shipments.Put(order, s)
+				second.Addresses.Loaded(address, a)
+				a = anyAddress(address, user).Draw(r, "next address")
+				second.Addresses.Put(address, a)
+			}
+			want.Shipments.Loaded(order, s)
+			want.Addresses.Loaded(address, a)
+		}
+		for _, world := range []*shipping.World{first, second} {
+			if err := save(t.Context(), pool, world); err != nil {
+				r.Fatal(err)
+			}
+		}
+		got, err := load(t.Context(), pool, inputs...)
+		if err != nil {
+			r.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got, worlds); diff != "" {
+			r.Fatalf("-saved +loaded:\n%s", diff)
+		}
+	})
+}
+
+// An answer needs no address: personal data is not loaded where nothing is decided on it.
+func TestAddressIsLoadedForOrderCompletedOnly(t *testing.T) {
+	t.Parallel()
+	pool := database(t)
+	world := &shipping.World{}
+	world.Shipments.Put("o", shipping.Shipment{OrderID: "o", AddressID: "a"})
+	world.Addresses.Put("a", shipping.Address{AddressID: "a"})
+	if err := save(t.Context(), pool, world); err != nil {
+		t.Fatal(err)
+	}
+	got, err := load(t.Context(), pool, asked("o"))
+	if err != nil || got.Shipments.Len() != 1 || got.Addresses.Len() != 0 {
+		t.Errorf("%d shipments, %d addresses, %v", got.Shipments.Len(), got.Addresses.Len(), err)
+	}
+}
+
+// A batch of 500 orders costs a handful of statements: the engine leaves 8 of its 20 for Load and Save.
+func TestBatchCostsFewStatements(t *testing.T) {
+	t.Parallel()
+	pool := database(t)
+	var inputs []flow.Input
+	world := &shipping.World{}
+	for i := range 500 {
+		order := fmt.Sprintf("order-%03d", i)
+		inputs = append(inputs, completed(order, "address-"+order))
+		world.Shipments.Put(order, shipping.Shipment{OrderID: order, State: shipping.Booking})
+	}
+	counted := &countingTx{}
+	run := func(w *shipping.World) {
+		t.Helper()
+		err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+			counted.Tx, counted.statements = tx, 0
+			if w == world {
+				if _, err := (store.Store{}).Load(t.Context(), counted, inputs); err != nil {
+					return err
+				}
+			}
+			return store.Store{}.Save(t.Context(), counted, w)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(world)
+	t.Logf("Load and Save of 500 orders: %d statements", counted.statements)
+	if counted.statements > 8 {
+		t.Errorf("%d statements, want at most 8", counted.statements)
+	}
+	run(&shipping.World{})
+	if counted.statements != 0 {
+		t.Errorf("saving nothing took %d statements", counted.statements)
+	}
+}
+
+// countingTx counts what goes to the server.
+type countingTx struct {
+	pgx.Tx
+	statements int
+}
+
+func (t *countingTx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	t.statements++
+	return t.Tx.Exec(ctx, sql, args...)
+}
+
+func (t *countingTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	t.statements++
+	return t.Tx.Query(ctx, sql, args...)
+}
+
+func TestConstraintsStateTheRules(t *testing.T) {
+	t.Parallel()
+	pool := database(t)
+	now := time.Unix(0, 0)
+	for rule, s := range map[string]shipping.Shipment{
+		"dispatched_never_cancelled": {OrderID: "a", State: shipping.Cancelled, CreatedAt: now, UpdatedAt: now, DispatchedAt: now},
+		"delivered_after_dispatch":   {OrderID: "b", State: shipping.Delivered, CreatedAt: now, UpdatedAt: now, DeliveredAt: now},
+	} {
+		world := &shipping.World{}
+		world.Shipments.Put(s.OrderID, s)
+		var violated *pgconn.PgError
+		if err := save(t.Context(), pool, world); !errors.As(err, &violated) || violated.ConstraintName != rule {
+			t.Errorf("%s: got %v", rule, err)
+		}
+	}
+}
+
+func member(id string, addresses ...string) *memberv1.MemberChanged {
+	m := &memberv1.MemberChanged{MemberId: id}
+	for _, a := range addresses {
+		m.Addresses = append(m.Addresses, &memberv1.Address{
+			AddressId: a, Name: "N " + a, Phone: "P", Line1: "L1", Line2: "L2", City: "C", PostalCode: "12345", Country: "KR",
+		})
+	}
+	return m
+}
+
+func TestPutMembers(t *testing.T) {
+	t.Parallel()
+	pool := database(t)
+	ctx := t.Context()
+	has := func(id, user string) {
+		t.Helper()
+		a, found, err := store.Address(ctx, pool, id)
+		if err != nil || found != (user != "") || a.UserID != user {
+			t.Errorf("address %s: owner %q, found %t, %v; want owner %q", id, a.UserID, found, err, user)
+		}
+	}
+	for _, put := range [][]*memberv1.MemberChanged{
+		nil,
+		{member("ann", "b", "a"), member("bob", "c")},
+		{member("ann", "b", "a"), member("bob", "c")}, // at every start
+		{member("ann", "b", "d")},                     // whole: a is gone; bob is not named
+		{member("cid")},
+	} {
+		if err := store.PutMembers(ctx, pool, put); err != nil {
+			t.Fatal(err)
+		}
+	}
+	has("a", "")
+	has("b", "ann")
+	has("c", "bob")
+	has("d", "ann")
+	want := shipping.Address{
+		AddressID: "d", UserID: "ann", Name: "N d", Phone: "P", Line1: "L1", Line2: "L2", City: "C", PostalCode: "12345", Country: "KR",
+	}
+	if got, _, err := store.Address(ctx, pool, "d"); err != nil || got != want {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if err := store.PutMembers(ctx, pool, []*memberv1.MemberChanged{member("cid", "c")}); err == nil {
+		t.Error("cid was given bob's address")
+	}
+	has("c", "bob")
+	if err := store.PutMembers(ctx, pool, []*memberv1.MemberChanged{member("ann")}); err != nil {
+		t.Fatal(err)
+	}
+	has("b", "")
+}
+
+// Somebody else's shipment is not there.
+func TestOwnShipmentsOnly(t *testing.T) {
+	t.Parallel()
+	pool := database(t)
+	world := &shipping.World{}
+	world.Shipments.Put("o", shipping.Shipment{OrderID: "o", UserID: "ann", CreatedAt: time.Unix(1, 0).UTC(), UpdatedAt: time.Unix(2, 0).UTC()})
+	if err := save(t.Context(), pool, world); err != nil {
+		t.Fatal(err)
+	}
+	for user, want := range map[string]bool{"ann": true, "bob": false, "": false} {
+		if _, found, err := store.ShipmentOf(t.Context(), pool, "o", user); err != nil || found != want {
+			t.Errorf("%q: found %t, %v", user, found, err)
+		}
+	}
+	if s, found, err := store.Shipment(t.Context(), pool, "o"); err != nil || !found || s.UserID != "ann" {
+		t.Errorf("%+v %t %v", s, found, err)
+	}
+}
