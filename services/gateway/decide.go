@@ -42,6 +42,17 @@ func OnEvent(w *World, r flow.Record, _ flow.Meta) []flow.Event {
 	return nil
 }
 
+// Fold makes an order's line of its events, in whatever order they stand.
+func Fold(orderID string, events []Event) Order {
+	order := Order{OrderID: orderID, Status: Pending, Step: AtStock}
+	for _, e := range events {
+		if message := decode(e); message != nil && aboutOrder(message) {
+			order = order.with(e, message)
+		}
+	}
+	return order
+}
+
 // serviceOf is who emitted a record: by its source, else by its type.
 func serviceOf(r flow.Record) string {
 	if name := strings.TrimPrefix(r.Source, "/quadrille/"); name != "" && !strings.Contains(name, "/") {
