@@ -1,0 +1,275 @@
+package service
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/labstack/echo/v4"
+
+	"github.com/quadrille-io/quadrille/pkg/engine"
+	"github.com/quadrille-io/quadrille/pkg/fault"
+	"github.com/quadrille-io/quadrille/pkg/host"
+	"github.com/quadrille-io/quadrille/pkg/web"
+	"github.com/quadrille-io/quadrille/services/order"
+	"github.com/quadrille-io/quadrille/services/order/internal/store"
+)
+
+const ordersPath = "/api/v1/orders"
+
+// api answers HTTP: commands go to the engine, questions to the reader.
+type api struct {
+	host   *host.Host[order.World]
+	rules  order.Rules
+	reader store.Reader
+	waiter *waiter
+}
+
+func routes(rules order.Rules) host.Routes[order.World] {
+	return func(e *echo.Echo, h *host.Host[order.World]) {
+		reader := store.Reader{Pool: h.Pool}
+		a := &api{host: h, rules: rules, reader: reader, waiter: newWaiter(reader)}
+		orders := e.Group(ordersPath, web.Auth(h.Verifier))
+		orders.POST("", a.place)
+		orders.GET("", a.list)
+		orders.POST("/preview", a.preview)
+		orders.GET("/:orderId", a.get)
+		orders.POST("/:orderId/cancel", a.cancel)
+
+		ops := e.Group("/ops/v1/orders", web.Auth(h.Verifier), web.RequireRole(web.RoleOperator))
+		ops.GET("", a.listAll)
+	}
+}
+
+func (a *api) place(c echo.Context) error {
+	var body placeRequest
+	if err := web.Decode(c, &body); err != nil {
+		return err
+	}
+	member := web.Caller(c).Subject
+	cmd, err := body.place(member, true)
+	if err != nil {
+		return err
+	}
+	key, err := idempotencyKey(c)
+	if err != nil {
+		return err
+	}
+	if _, refusal := order.Check(&order.World{}, cmd); refusal != nil && refusal.Status == http.StatusBadRequest {
+		// No state of the world could make it right, so it costs no transaction and uses up no key.
+		return refusal
+	}
+	sum, err := hash(http.MethodPost, ordersPath, cmd)
+	if err != nil {
+		return err
+	}
+	cmd.OrderID, cmd.BodyHash, cmd.Rules = uuid.Must(uuid.NewV7()).String(), hexOf(sum), a.rules
+	if key != "" {
+		// Whoever sends keys says himself what is the same order, and may order the same twice.
+		cmd.Rules.DoubleClickWindow = 0
+	}
+	answer, err := a.host.Decide(c, engine.Request{Member: member, Key: key, BodyHash: sum, Command: cmd})
+	if err != nil {
+		return err
+	}
+	return a.respond(c, answer)
+}
+
+// respond answers with the order that was placed: now, or for an old key or a double click the first
+// time. With Prefer: wait it is answered once it is settled.
+func (a *api) respond(c echo.Context, answer engine.Answer) error {
+	var placed struct {
+		OrderID string `json:"orderId"`
+	}
+	if err := json.Unmarshal(answer.Body, &placed); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	location := ordersPath + "/" + placed.OrderID
+	if wait, asked := web.PreferWait(c); asked && wait > 0 {
+		ctx := c.Request().Context()
+		if o, settled := a.waiter.wait(ctx, web.Draining(ctx), placed.OrderID, wait); settled {
+			c.Response().Header().Set(echo.HeaderLocation, location)
+			return c.JSON(http.StatusOK, order.ViewOf(o))
+		}
+		// Not settled in time: the order as it is now, not as it was then.
+		if o, err := a.reader.Order(ctx, placed.OrderID, web.Caller(c).Subject); err == nil {
+			c.Response().Header().Set(echo.HeaderLocation, location)
+			return c.JSON(answer.Status, order.ViewOf(o))
+		}
+	}
+	return host.Respond(c, answer, location)
+}
+
+func (a *api) preview(c echo.Context) error {
+	var body placeRequest
+	if err := web.Decode(c, &body); err != nil {
+		return err
+	}
+	cmd, err := body.place(web.Caller(c).Subject, false)
+	if err != nil {
+		return err
+	}
+	cmd.Rules = a.rules
+	var products []string
+	for _, item := range cmd.Items {
+		products = append(products, item.ProductID)
+	}
+	w, err := a.reader.PriceList(c.Request().Context(), cmd.UserID, products)
+	if err != nil {
+		return err
+	}
+	p, err := previewOf(w, cmd, &body)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, p)
+}
+
+// owner is whose orders the caller may see: his own, or everybody's as an operator.
+func owner(c echo.Context) string {
+	if caller := web.Caller(c); !caller.Is(web.RoleOperator) {
+		return caller.Subject
+	}
+	return store.AnyMember
+}
+
+func (a *api) get(c echo.Context) error {
+	id := c.Param("orderId")
+	if !isOrderID(id) {
+		return fault.NotFound()
+	}
+	ctx := c.Request().Context()
+	o, err := a.reader.Order(ctx, id, owner(c))
+	if errors.Is(err, pgx.ErrNoRows) {
+		return fault.NotFound()
+	}
+	if err != nil {
+		return err
+	}
+	if wait, asked := web.PreferWait(c); asked && wait > 0 && !o.Settled() {
+		if settled, ok := a.waiter.wait(ctx, web.Draining(ctx), id, wait); ok {
+			o = settled
+		} else if now, err := a.reader.Order(ctx, id, owner(c)); err == nil {
+			o = now
+		}
+	}
+	return web.JSONWithETag(c, strconv.FormatInt(o.Version, 10), order.ViewOf(o))
+}
+
+var statuses = []order.Status{order.Pending, order.Completed, order.Shipped, order.Delivered, order.Cancelling, order.Cancelled}
+
+var steps = []order.Progress{
+	order.AtStock, order.AtCoupon, order.AtPayment, order.AtShipping,
+	order.AtUndoPayment, order.AtUndoCoupon, order.AtUndoStock, order.AtNothing,
+}
+
+// pageFilter reads what both lists have: limit, startingAfter and status.
+func pageFilter(c echo.Context) (store.Filter, web.Page, error) {
+	page, err := web.PageOf(c)
+	if err != nil {
+		return store.Filter{}, page, err
+	}
+	f := store.Filter{Status: order.Status(c.QueryParam("status")), After: page.StartingAfter, Limit: page.Limit + 1}
+	if f.Status != "" && !slices.Contains(statuses, f.Status) {
+		return f, page, parameter("status", "There is no such status.")
+	}
+	if f.After != "" && !isOrderID(f.After) {
+		return f, page, parameter("startingAfter", "startingAfter is the id of an order.")
+	}
+	return f, page, nil
+}
+
+func parameter(name, detail string) error {
+	return fault.Of(fault.CodeInvalidParameter, detail, fault.FieldError{Pointer: "?" + name, Code: fault.CodeInvalidParameter, Detail: detail})
+}
+
+func (a *api) list(c echo.Context) error {
+	f, page, err := pageFilter(c)
+	if err != nil {
+		return err
+	}
+	f.UserID = web.Caller(c).Subject
+	return a.answer(c, f, page)
+}
+
+// listAll is the operators' list over all members. Asked for what waits, it begins with what has waited
+// longest; else with the newest.
+func (a *api) listAll(c echo.Context) error {
+	f, page, err := pageFilter(c)
+	if err != nil {
+		return err
+	}
+	f.Progress, f.Query = order.Progress(c.QueryParam("progress")), c.QueryParam("query")
+	if f.Progress != "" && !slices.Contains(steps, f.Progress) {
+		return parameter("progress", "There is no such step.")
+	}
+	if !text(f.Query, 255) {
+		return parameter("query", "query is the id of an order or of a member.")
+	}
+	if age := c.QueryParam("olderThan"); age != "" {
+		if f.OlderThan, err = time.ParseDuration(age); err != nil || f.OlderThan < 0 {
+			return parameter("olderThan", "olderThan is a duration such as 90s, 10m or 24h.")
+		}
+	}
+	waits := f.Status == order.Pending || f.Status == order.Cancelling || f.Progress != "" && f.Progress != order.AtNothing
+	f.OldestFirst = waits || f.OlderThan > 0
+	return a.answer(c, f, page)
+}
+
+func (a *api) answer(c echo.Context, f store.Filter, page web.Page) error {
+	orders, err := a.reader.Orders(c.Request().Context(), f)
+	if err != nil {
+		return err
+	}
+	views := make([]order.View, len(orders))
+	for i, o := range orders {
+		views[i] = order.ViewOf(o)
+	}
+	return c.JSON(http.StatusOK, web.NewList(views, page.Limit))
+}
+
+func (a *api) cancel(c echo.Context) error {
+	id := c.Param("orderId")
+	if !isOrderID(id) {
+		return fault.NotFound()
+	}
+	var body cancelRequest
+	if err := web.DecodeOptional(c, &body); err != nil {
+		return err
+	}
+	var bad faults
+	if bad.invalid("/reason", !text(or(body.Reason, ""), maxNote), "The reason is at most 500 printable characters."); len(bad) > 0 {
+		return fault.Invalid(bad...)
+	}
+	key, err := idempotencyKey(c)
+	if err != nil {
+		return err
+	}
+	sum, err := hash(http.MethodPost, c.Request().URL.Path, body)
+	if err != nil {
+		return err
+	}
+	caller := web.Caller(c)
+	return a.host.Do(c, engine.Request{Member: caller.Subject, Key: key, BodyHash: sum, Command: order.Cancel{
+		OrderID: id, UserID: caller.Subject, Operator: caller.Is(web.RoleOperator), Reason: or(body.Reason, ""),
+	}}, "")
+}
+
+// idempotencyKey reads the header; "" without one. An empty one is refused: whoever sends it believes
+// to be safe against sending twice, and is not.
+func idempotencyKey(c echo.Context) (string, error) {
+	keys := c.Request().Header.Values("Idempotency-Key")
+	if len(keys) == 0 {
+		return "", nil
+	}
+	if len(keys) > 1 || keys[0] == "" || !text(keys[0], 255) {
+		return "", fault.Of(fault.CodeInvalidParameter, "The Idempotency-Key is one header of 1 to 255 printable characters.")
+	}
+	return keys[0], nil
+}
