@@ -1,0 +1,4 @@
+package service
+
+// Notices is what OPERATORS are told.
+var Notices = notices

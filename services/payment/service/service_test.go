@@ -1,0 +1,355 @@
+package service_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/quadrille-io/quadrille/pkg/testkit"
+	"github.com/quadrille-io/quadrille/pkg/web"
+	couponv1 "github.com/quadrille-io/quadrille/proto/quadrille/coupon/v1"
+	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
+	paymentv1 "github.com/quadrille-io/quadrille/proto/quadrille/payment/v1"
+	stockv1 "github.com/quadrille-io/quadrille/proto/quadrille/stock/v1"
+	"github.com/quadrille-io/quadrille/services/payment/service"
+	"github.com/quadrille-io/quadrille/services/simulator/outage"
+)
+
+const (
+	// patience is a provider time-out that a busy machine does not run into by itself.
+	patience = 2 * time.Second
+	// price of every order here, in won.
+	price = 10_050
+)
+
+// terms are an order's, paid by card with the token and by points.
+func terms(token string, points int64) *orderv1.Checkout {
+	return &orderv1.Checkout{
+		ItemsAmount: price, PointAmount: points, PaymentAmount: price - points, Currency: "KRW", PaymentToken: token,
+		PaymentType: orderv1.PaymentType_PAYMENT_TYPE_CREDIT,
+	}
+}
+
+func decreased(order, user string, c *orderv1.Checkout) *stockv1.StockDecreased {
+	return &stockv1.StockDecreased{OrderId: order, UserId: user, Checkout: c}
+}
+
+func cancelled(order, user string) *orderv1.OrderCancelled {
+	return &orderv1.OrderCancelled{OrderId: order, UserId: user, UndoFrom: orderv1.UndoFrom_UNDO_FROM_PAYMENT}
+}
+
+// pay publishes the trigger of an order without coupons; the order's id is new.
+func (r *rig) pay(user, token string, points int64) (order, trigger string) {
+	r.t.Helper()
+	order = newID()
+	return order, r.publish(order, decreased(order, user, terms(token, points)))
+}
+
+// want waits for the n-th event about an order (from 1) and holds it against its message, leaving out ids
+// and times, and its cause. It returns the event's id.
+func (r *rig) want(order string, n int, cause string, want proto.Message) string {
+	r.t.Helper()
+	e := r.of(order, n)[n-1]
+	got := proto.Clone(e.message)
+	for _, name := range []string{"payment_id", "completed_at", "failed_at", "cancelled_at", "refunded_at"} {
+		if field := got.ProtoReflect().Descriptor().Fields().ByTextName(name); field != nil {
+			if !got.ProtoReflect().Has(field) {
+				r.t.Errorf("%T without %s", got, name)
+			}
+			got.ProtoReflect().Clear(field)
+		}
+	}
+	if !proto.Equal(got, want) {
+		r.t.Errorf("event %d: got %T %v\nwant %T %v", n, got, got, want, want)
+	}
+	if e.Causation != cause || e.Sequence != int64(n) || e.Source != "/quadrille/payment" {
+		r.t.Errorf("event %d: cause %s (want %s), sequence %d, source %s", n, e.Causation, cause, e.Sequence, e.Source)
+	}
+	return e.ID
+}
+
+func (r *rig) wantMoney(order string, charged, refunded int64) {
+	r.t.Helper()
+	gotCharged, gotRefunded, charges := r.provider.money(order)
+	if gotCharged != charged || gotRefunded != refunded || charges > 1 {
+		r.t.Errorf("the provider has charged %d in %d charges and refunded %d; want %d and %d", gotCharged, charges, gotRefunded, charged, refunded)
+	}
+}
+
+func (r *rig) wantPoints(user string, balance int64) {
+	r.t.Helper()
+	a := r.call(r.token(user), "GET", "/api/v1/points", "")
+	if a.status != 200 || a.body["balance"] != float64(balance) {
+		r.t.Errorf("points of %s: %d %v, want %d", user, a.status, a.body["balance"], balance)
+	}
+}
+
+func (r *rig) grant(user string, amount int64) {
+	r.t.Helper()
+	a := r.call(r.token("op", web.RoleOperator), "POST", "/ops/v1/points/grants", fmt.Sprintf(`{"userId":%q,"amount":%d,"reason":"test"}`, user, amount))
+	if a.status != 201 {
+		r.t.Fatalf("grant: %d %v", a.status, a.body)
+	}
+}
+
+func completed(order, user string, points int64) *paymentv1.PaymentCompleted {
+	return &paymentv1.PaymentCompleted{
+		OrderId: order, UserId: user, PaymentAmount: price - points, PointAmount: points, Currency: "KRW",
+		PaymentType: orderv1.PaymentType_PAYMENT_TYPE_CREDIT,
+	}
+}
+
+func undone(order, user string, charged, points int64) *paymentv1.PaymentCancelled {
+	return &paymentv1.PaymentCancelled{OrderId: order, UserId: user, PaymentAmount: charged, PointAmount: points, Currency: "KRW"}
+}
+
+// Every token of the provider: what the order hears, and that it is charged once or not at all.
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	r := start(t, 300*time.Millisecond)
+	for token, reason := range map[string]string{
+		"":                   "",
+		"tok_ok":             "",
+		"tok_unknown":        "", // times out, was charged
+		"tok_flaky":          "", // fails twice, then charges
+		"tok_decline":        "card_declined",
+		"tok_unknown_failed": "NOT_CHARGED", // times out, was not charged
+		"tok_no_such_token":  "invalid_token",
+	} {
+		t.Run("token "+token, func(t *testing.T) {
+			t.Parallel()
+			r := r.in(t)
+			order, trigger := r.pay("kim", token, 0)
+			if reason == "" {
+				r.want(order, 1, trigger, completed(order, "kim", 0))
+				r.wantMoney(order, price, 0)
+				return
+			}
+			r.want(order, 1, trigger, &paymentv1.PaymentFailed{OrderId: order, UserId: "kim", Reason: reason})
+			r.wantMoney(order, 0, 0)
+		})
+	}
+}
+
+// Points and card are one step: both are taken, and both come back.
+func TestPointsAndCardTogether(t *testing.T) {
+	t.Parallel()
+	r := start(t, patience)
+	r.grant("kim", 5_000)
+	order, trigger := r.pay("kim", "tok_ok", 2_000)
+	r.want(order, 1, trigger, completed(order, "kim", 2_000))
+	r.wantPoints("kim", 3_000)
+
+	refused, trigger := r.pay("kim", "tok_decline", 2_000)
+	r.want(refused, 1, trigger, &paymentv1.PaymentFailed{OrderId: refused, UserId: "kim", Reason: "card_declined"})
+	r.wantPoints("kim", 3_000)
+
+	short, trigger := r.pay("kim", "tok_ok", 3_001)
+	r.want(short, 1, trigger, &paymentv1.PaymentFailed{OrderId: short, UserId: "kim", Reason: "INSUFFICIENT_POINTS"})
+	r.wantMoney(short, 0, 0)
+
+	cause := r.publish(order, cancelled(order, "kim"))
+	undo := r.want(order, 2, cause, undone(order, "kim", price-2_000, 2_000))
+	r.want(order, 3, undo, &paymentv1.PaymentRefunded{OrderId: order, UserId: "kim", PaymentAmount: price - 2_000, Currency: "KRW"})
+	r.wantMoney(order, price-2_000, price-2_000)
+	r.wantPoints("kim", 5_000)
+
+	// The ledger tells it all, newest first, and adds up to the balance.
+	list := r.call(r.token("kim"), "GET", "/api/v1/points?limit=4", "")
+	var kinds []string
+	data, _ := list.body["data"].([]any)
+	for _, one := range data {
+		entry, _ := one.(map[string]any)
+		kinds = append(kinds, fmt.Sprintf("%v %v", entry["kind"], entry["amount"]))
+	}
+	want := "[RETURNED 2000 RETURNED 2000 TAKEN -2000 TAKEN -2000]"
+	if fmt.Sprint(kinds) != want || list.body["hasMore"] != true {
+		t.Errorf("ledger %v, more: %v, want %s", kinds, list.body["hasMore"], want)
+	}
+	last, _ := data[3].(map[string]any)
+	rest := r.call(r.token("kim"), "GET", fmt.Sprint("/api/v1/points?startingAfter=", last["id"]), "")
+	if data, _ := rest.body["data"].([]any); len(data) != 1 || rest.body["hasMore"] != false || data[0].(map[string]any)["orderId"] != nil {
+		t.Errorf("the rest of the ledger: %v", rest.body)
+	}
+}
+
+// An order paid with points alone never meets the provider.
+func TestAllPoints(t *testing.T) {
+	t.Parallel()
+	r := start(t, patience)
+	r.provider.fault(outage.Fault{Mode: outage.Cut})
+	r.grant("kim", price)
+	order := newID()
+	c := terms("", price)
+	c.PaymentType = orderv1.PaymentType_PAYMENT_TYPE_POINT
+	trigger := r.publish(order, decreased(order, "kim", c))
+	done := completed(order, "kim", price)
+	done.PaymentType = orderv1.PaymentType_PAYMENT_TYPE_POINT
+	r.want(order, 1, trigger, done)
+	r.wantPoints("kim", 0)
+	cause := r.publish(order, cancelled(order, "kim"))
+	r.want(order, 2, cause, undone(order, "kim", 0, price))
+	r.wantPoints("kim", price)
+}
+
+// With coupons, coupon's word is the trigger, and the discount it granted counts.
+func TestCouponCounts(t *testing.T) {
+	t.Parallel()
+	r := start(t, patience)
+	order := newID()
+	c := terms("tok_ok", 0)
+	c.CouponRefs, c.DiscountAmount, c.PaymentAmount = []string{"WELCOME"}, 3_000, price-3_000
+	r.publish(order, decreased(order, "kim", c))
+	trigger := r.publish(order, &couponv1.CouponUsed{OrderId: order, UserId: "kim", DiscountAmount: 3_000, Checkout: c})
+	r.publish(order, &orderv1.OrderCouponWaived{OrderId: order, UserId: "kim", Checkout: c})
+	done := completed(order, "kim", 0)
+	done.PaymentAmount, done.DiscountAmount, done.CouponCounted, done.HasCoupons = price-3_000, 3_000, true, true
+	// Whichever of the two comes first wins: topics have no order between them.
+	if e := r.of(order, 1)[0]; e.Causation != trigger {
+		trigger, done.PaymentAmount, done.DiscountAmount, done.CouponCounted = e.Causation, price, 0, false
+	}
+	r.want(order, 1, trigger, done)
+	r.wantMoney(order, done.GetPaymentAmount(), 0)
+}
+
+// A provider that fails for a moment costs a moment, whether it answers 503, cuts or is not there at all.
+func TestProviderComesBack(t *testing.T) {
+	t.Parallel()
+	for _, down := range []outage.Mode{outage.Down, outage.Cut, "killed"} {
+		t.Run(string(down), func(t *testing.T) {
+			t.Parallel()
+			r := start(t, patience)
+			if down == "killed" {
+				r.provider.kill()
+			} else {
+				r.provider.fault(outage.Fault{Mode: down})
+			}
+			order, trigger := r.pay("kim", "tok_ok", 0)
+			r.untilTried(order, "charge", 2)
+			if down == "killed" {
+				r.provider.start()
+			} else {
+				r.provider.fault(outage.Fault{})
+			}
+			r.want(order, 1, trigger, completed(order, "kim", 0))
+			r.wantMoney(order, price, 0)
+		})
+	}
+}
+
+// untilTried waits until the call has been made n times.
+func (r *rig) untilTried(order, kind string, n int) {
+	r.t.Helper()
+	testkit.Eventually(r.t, 30*time.Second, func() error {
+		var tried int
+		if err := r.pool.QueryRow(r.t.Context(), `SELECT attempts FROM call WHERE subject = $1 AND kind = $2`, order, kind).Scan(&tried); err != nil {
+			return err
+		}
+		if tried < n {
+			return fmt.Errorf("%s was tried %d times", kind, tried)
+		}
+		return nil
+	})
+}
+
+// An answer that is lost after the charge was made: asked for, never charged again.
+func TestLostAnswersChargeOnce(t *testing.T) {
+	t.Parallel()
+	r := start(t, 300*time.Millisecond)
+	applied := true
+	r.provider.fault(outage.Fault{Mode: outage.Timeout, Applied: &applied, DelayMS: 1000})
+	order, trigger := r.pay("kim", "tok_ok", 0)
+	r.untilTried(order, "ask_charge", 2)
+	r.provider.fault(outage.Fault{})
+	r.want(order, 1, trigger, completed(order, "kim", 0))
+	r.wantMoney(order, price, 0)
+}
+
+// A cancel that finds the charge in flight: the key is closed at the provider, and what it says is what is
+// given back.
+func TestCancelWhileInFlight(t *testing.T) {
+	t.Parallel()
+	r := start(t, 4*time.Second)
+	r.grant("kim", 1_000)
+	for token, charged := range map[string]int64{"tok_slow": 0, "tok_unknown": price - 100} {
+		t.Run(token, func(t *testing.T) {
+			t.Parallel()
+			r := r.in(t)
+			order, _ := r.pay("kim", token, 100)
+			r.untilTried(order, "charge", 1)
+			if charged > 0 {
+				testkit.Eventually(t, 10*time.Second, func() error {
+					if got, _, _ := r.provider.money(order); got != charged {
+						return fmt.Errorf("charged %d", got)
+					}
+					return nil
+				})
+			}
+			cause := r.publish(order, cancelled(order, "kim"))
+			undo := r.want(order, 1, cause, undone(order, "kim", charged, 100))
+			if charged > 0 {
+				r.want(order, 2, undo, &paymentv1.PaymentRefunded{OrderId: order, UserId: "kim", PaymentAmount: charged, Currency: "KRW"})
+			}
+			r.wantMoney(order, charged, charged)
+		})
+	}
+}
+
+// Told to undo what it has not done, payment says that nothing was to undo and refuses the late trigger.
+func TestUndoBeforeDo(t *testing.T) {
+	t.Parallel()
+	r := start(t, patience)
+	order := newID()
+	cause := r.publish(order, cancelled(order, "kim"))
+	nothing := undone(order, "kim", 0, 0)
+	nothing.Currency = ""
+	r.want(order, 1, cause, nothing)
+	r.publish(order, decreased(order, "kim", terms("tok_ok", 0)))
+	r.publish(order, cancelled(order, "kim"))
+	// Another order of the same partition is through: so are the late events.
+	other, trigger := order, ""
+	for range 20 {
+		other, trigger = r.pay("kim", "tok_ok", 0)
+		r.want(other, 1, trigger, completed(other, "kim", 0))
+	}
+	if events := r.of(order, 1); len(events) != 1 {
+		t.Errorf("the late trigger or the second undo was answered: %v", events[1:])
+	}
+	r.wantMoney(order, 0, 0)
+}
+
+// A refund survives the death of the provider, and one the provider refuses needs a person.
+func TestRefunds(t *testing.T) {
+	t.Parallel()
+	r := start(t, patience)
+	order, trigger := r.pay("kim", "tok_ok", 0)
+	r.want(order, 1, trigger, completed(order, "kim", 0))
+	r.provider.kill()
+	cause := r.publish(order, cancelled(order, "kim"))
+	undo := r.want(order, 2, cause, undone(order, "kim", price, 0))
+	r.untilTried(order, "refund", 2)
+	r.provider.start()
+	r.want(order, 3, undo, &paymentv1.PaymentRefunded{OrderId: order, UserId: "kim", PaymentAmount: price, Currency: "KRW"})
+	r.wantMoney(order, price, price)
+
+	order, trigger = r.pay("kim", "tok_refund_refused", 0)
+	r.want(order, 1, trigger, completed(order, "kim", 0))
+	cause = r.publish(order, cancelled(order, "kim"))
+	undo = r.want(order, 2, cause, undone(order, "kim", price, 0))
+	reason := r.of(order, 3)[2].message.(*paymentv1.RefundFailed).GetReason()
+	if reason == "" {
+		t.Error("a refused refund without a reason")
+	}
+	r.want(order, 3, undo, &paymentv1.RefundFailed{OrderId: order, UserId: "kim", PaymentAmount: price, Currency: "KRW", Reason: reason})
+	a := r.call(r.token("op", web.RoleOperator), "GET", "/internal/v1/payments/"+order, "")
+	if a.status != 200 || a.body["state"] != "CANCELLED" || a.body["refund"] != "REFUSED" || a.body["paymentAmount"] != float64(price) {
+		t.Errorf("operators see %d %v", a.status, a.body)
+	}
+	notices, err := service.Notices(t.Context(), r.pool)
+	if err != nil || len(notices) != 1 || notices[0].Group != "refund/refused" || !slices.Equal(notices[0].Subjects, []string{order}) {
+		t.Errorf("operators hear %+v, %v", notices, err)
+	}
+}
