@@ -3,7 +3,6 @@ package service
 import (
 	"context"
 	"errors"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -32,41 +31,14 @@ func (s *server) versionOf(ctx context.Context, c upstream.Caller, who web.Ident
 	if err == nil {
 		return order.Version, nil
 	}
-	var refusal *fault.Refusal
-	missing := errors.As(err, &refusal) && refusal.Status == http.StatusNotFound
-	switch {
-	case missing && who.Is(web.RoleOperator):
-		return s.operatorsVersion(ctx, c, id)
-	case errors.Is(err, upstream.ErrUnreachable):
-		line, lineErr := store.Order(ctx, s.host.Pool, id)
-		if lineErr == nil && (line.UserID == who.Subject || who.Is(web.RoleOperator)) {
-			return 0, nil
-		}
-		return 0, fault.Unavailable(fault.CodeServiceUnavailable, "The order service does not answer at the moment.", time.Second)
-	case refusal != nil:
-		return 0, refusal
+	if !errors.Is(err, upstream.ErrUnreachable) {
+		return 0, err // its refusal is ours
 	}
-	return 0, err
-}
-
-// operatorsVersion is for an order that is not the operator's own.
-func (s *server) operatorsVersion(ctx context.Context, c upstream.Caller, id string) (int64, error) {
-	var orders web.List[struct {
-		OrderID string `json:"orderId"`
-		Version int64  `json:"version"`
-	}]
-	err := s.services["order"].Read(ctx, c, askTimeout, "/ops/v1/orders?query="+url.QueryEscape(id), &orders)
-	if err == nil {
-		for _, o := range orders.Data {
-			if o.OrderID == id {
-				return o.Version, nil
-			}
-		}
-	}
-	if _, lineErr := store.Order(ctx, s.host.Pool, id); lineErr == nil {
+	line, err := store.Order(ctx, s.host.Pool, id)
+	if err == nil && (line.UserID == who.Subject || who.Is(web.RoleOperator)) {
 		return 0, nil
 	}
-	return 0, fault.NotFound()
+	return 0, fault.Unavailable(fault.CodeServiceUnavailable, "The order service does not answer at the moment.", time.Second)
 }
 
 // completed returns the order's events once there are as many as version says, or after two seconds as they are.
