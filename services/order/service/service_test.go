@@ -140,6 +140,7 @@ func TestCancelPending(t *testing.T) {
 	if v.Undo == nil || v.Undo.Stock != order.UndoDone {
 		t.Errorf("%+v", v.Undo)
 	}
+	s.handled(4 + 4)
 	if got := s.of(id); len(got) != 2 {
 		t.Errorf("order emitted %d events", len(got))
 	}
@@ -296,6 +297,7 @@ func TestDeadlines(t *testing.T) {
 		t.Errorf("%+v", timedOut)
 	}
 	s.happen(id, &couponv1.CouponUseFailed{OrderId: id})
+	s.handled(4 + 2)
 	if got := s.of(id); len(got) != 3 {
 		t.Errorf("order emitted %d events", len(got))
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -49,6 +50,7 @@ type system struct {
 	prefix string
 	issuer *web.Issuer
 	client *kgo.Client
+	stop   func()
 
 	mu     sync.Mutex
 	events []event
@@ -85,7 +87,7 @@ func start(t *testing.T, change ...func(*service.Config)) *system {
 	cfg := service.Config{
 		Config: host.Config{
 			DatabaseURL: run.Secret(s.db), Brokers: testkit.Brokers(t), TopicPrefix: s.prefix, Partitions: partitions,
-			Durability: "single", Auth: s.issuer.Config(), Telemetry: telemetry.Config{LogFormat: "text", Output: t.Output()},
+			Durability: "single", Auth: s.issuer.Config(), Telemetry: telemetry.Config{LogFormat: "text", LogLevel: slog.LevelWarn, Output: t.Output()},
 			Tuning: engine.Tuning{Sweep: 50 * time.Millisecond}, KafkaOptions: []kgo.Opt{kgo.FetchMaxWait(100 * time.Millisecond)},
 		},
 		PendingTimeout: time.Minute, TransferTimeout: time.Hour, CouponTimeout: 10 * time.Second, DoubleClickWindow: 5 * time.Second,
@@ -130,12 +132,13 @@ func (s *system) serve(cfg *service.Config) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- service.Run(ctx, *cfg) }()
-	s.t.Cleanup(func() {
+	s.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			s.t.Errorf("the service ended with: %v", err)
 		}
 	})
+	s.t.Cleanup(s.stop)
 	admin := cfg.AdminListener.Addr().String()
 	testkit.Eventually(s.t, patience, func() error {
 		response, err := http.Get("http://" + admin + "/readyz")
@@ -226,6 +229,22 @@ func (s *system) happen(subject string, messages ...proto.Message) {
 			s.t.Fatal(err)
 		}
 	}
+}
+
+// handled waits until the service has dealt with n events: also with those it had nothing to say to.
+func (s *system) handled(n int) {
+	s.t.Helper()
+	pool := testkit.Pool(s.t, s.db)
+	testkit.Eventually(s.t, patience, func() error {
+		var seen int
+		if err := pool.QueryRow(s.t.Context(), `SELECT count(*) FROM inbox`).Scan(&seen); err != nil {
+			return err
+		}
+		if seen < n {
+			return fmt.Errorf("%d of %d events", seen, n)
+		}
+		return nil
+	})
 }
 
 func (s *system) token(subject string, roles ...string) string {
