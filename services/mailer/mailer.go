@@ -74,8 +74,11 @@ func OnMailed(w *World, a Mailed, m flow.Meta) []flow.Event {
 		return nil
 	}
 	row.State, row.UpdatedAt = Sent, m.Now
-	if a.Outcome == IsUndeliverable {
+	switch a.Outcome {
+	case IsUndeliverable:
 		row.State = Undeliverable
+	case IsSkipped:
+		row.State = Skipped
 	}
 	w.Mails.Put(key, row)
 	return nil

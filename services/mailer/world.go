@@ -44,8 +44,10 @@ type State string
 const (
 	Waiting State = "WAITING" // the call is under way
 	Sent    State = "SENT"
-	// Undeliverable: refused for good, or there is no contact for the member.
+	// Undeliverable: refused for good.
 	Undeliverable State = "UNDELIVERABLE"
+	// Skipped: there is no contact for the member, so there was nobody to mail.
+	Skipped State = "SKIPPED"
 )
 
 // Mail is one mail about one order. The table's unique key is (OrderID, Kind).
@@ -103,6 +105,7 @@ type Outcome string
 const (
 	IsSent          Outcome = "SENT"
 	IsUndeliverable Outcome = "UNDELIVERABLE"
+	IsSkipped       Outcome = "SKIPPED"
 )
 
 // Mailed is the outcome of a mail's call.

@@ -1,0 +1,117 @@
+// Package store is mailer's SQL: whole batches for the engine here, members' contact data in contact.go,
+// single reads for callers in read.go.
+package store
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
+	"github.com/quadrille-io/quadrille/services/mailer"
+)
+
+//go:embed migrations
+var files embed.FS
+
+// Migrate brings mailer's tables in the database at url up to date.
+func Migrate(ctx context.Context, url string) error {
+	migrations, err := fs.Sub(files, "migrations")
+	if err != nil {
+		return fmt.Errorf("open migrations: %w", err)
+	}
+	return pg.Migrate(ctx, url, migrations, "service_migration")
+}
+
+// Store is mailer's engine.Store.
+type Store struct{}
+
+// mailOf is the order and the kind of mail that an input is about.
+func mailOf(in flow.Input) (orderID string, kind mailer.Kind) {
+	switch m := in.Msg.(type) {
+	case mailer.Mailed:
+		return m.OrderID, m.Kind
+	case interface {
+		proto.Message
+		GetOrderId() string
+	}:
+		return m.GetOrderId(), mailer.KindOf(string(m.ProtoReflect().Descriptor().FullName()))
+	}
+	return "", ""
+}
+
+// Load brings the mails that the inputs are about, as far as they were asked for. The locks of their
+// orders, which the engine holds, cover them.
+func (Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*mailer.World, error) {
+	w := &mailer.World{}
+	var orders, kinds []string
+	for _, i := range in {
+		if order, kind := mailOf(i); kind != "" {
+			orders, kinds = append(orders, order), append(kinds, string(kind))
+		}
+	}
+	if len(orders) == 0 {
+		return w, nil
+	}
+	rows, err := tx.Query(ctx, `
+		SELECT order_id, kind, user_id, state, data, created_at, updated_at
+		FROM mail WHERE (order_id, kind) IN (SELECT * FROM unnest($1::text[], $2::text[]))`, orders, kinds)
+	if err != nil {
+		return nil, fmt.Errorf("load mails: %w", err)
+	}
+	mails, err := pgx.CollectRows(rows, scanMail)
+	if err != nil {
+		return nil, fmt.Errorf("load mails: %w", err)
+	}
+	for _, m := range mails {
+		w.Mails.Loaded(mailer.MailKey(m.OrderID, m.Kind), m)
+	}
+	return w, nil
+}
+
+func scanMail(row pgx.CollectableRow) (mailer.Mail, error) {
+	var m mailer.Mail
+	err := row.Scan(&m.OrderID, &m.Kind, &m.UserID, &m.State, &m.Data, &m.CreatedAt, &m.UpdatedAt)
+	return m, err
+}
+
+// Save writes what changed, in one statement. Of a mail that is there only the state changes.
+func (Store) Save(ctx context.Context, tx pgx.Tx, w *mailer.World) error {
+	changed := w.Mails.Changed()
+	if len(changed) == 0 {
+		return nil
+	}
+	// Changed is sorted by order and kind in one word, the table by one after the other: "a" and "a-b"
+	// stand differently in the two.
+	slices.SortFunc(changed, func(a, b flow.Change[string, mailer.Mail]) int {
+		return slices.Compare([]string{a.Row.OrderID, string(a.Row.Kind)}, []string{b.Row.OrderID, string(b.Row.Kind)})
+	})
+	n := len(changed)
+	orders, kinds, users, states := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	data, created, updated := make([]string, n), make([]time.Time, n), make([]time.Time, n)
+	for i, c := range changed {
+		m := c.Row
+		text, err := json.Marshal(m.Data)
+		if err != nil {
+			return fmt.Errorf("encode the data of mail %s: %w", c.Key, err)
+		}
+		orders[i], kinds[i], users[i], states[i] = m.OrderID, string(m.Kind), m.UserID, string(m.State)
+		data[i], created[i], updated[i] = string(text), m.CreatedAt, m.UpdatedAt
+	}
+	if _, err := tx.Exec(ctx, `
+		INSERT INTO mail (order_id, kind, user_id, state, data, created_at, updated_at)
+		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[], $7::timestamptz[])
+		ON CONFLICT (order_id, kind) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at`,
+		orders, kinds, users, states, data, created, updated); err != nil {
+		return fmt.Errorf("save %d mails: %w", n, err)
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	netmail "net/mail"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/quadrille-io/quadrille/pkg/engine"
+	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/services/mailer"
+	"github.com/quadrille-io/quadrille/services/mailer/internal/store"
+	"github.com/quadrille-io/quadrille/services/mailer/letter"
+	"github.com/quadrille-io/quadrille/services/mailer/smtp"
+)
+
+const (
+	// company is how long a mail waits for others, to share the look-up of contacts and the connection.
+	company = 10 * time.Millisecond
+	// perConnection is the most mails of one connection: it has to end within the time of one call.
+	perConnection = 25
+)
+
+// courier makes the calls of mails. The engine makes many calls at once; the courier gathers them, so
+// that a busy moment costs a few queries and connections and not one of each per order.
+type courier struct {
+	pool   *pgxpool.Pool
+	writer *letter.Writer
+	sender *smtp.Sender
+	log    *slog.Logger
+
+	mu      sync.Mutex
+	waiting []*errand
+}
+
+// errand is one mail on its way. done takes what became of it.
+type errand struct {
+	mail mailer.MailCall
+	done chan result
+}
+
+type result struct {
+	outcome mailer.Outcome
+	err     error
+}
+
+func (c *courier) callers() map[string]engine.Caller {
+	callers := map[string]engine.Caller{}
+	for _, kind := range mailer.Kinds() {
+		callers[mailer.CallOf(kind)] = c.call
+	}
+	return callers
+}
+
+// call sends one mail and says what became of it. A failure that may pass is an error: the engine makes
+// the call again. So a mail whose acknowledgement is lost is sent again, with the same Message-ID.
+func (c *courier) call(ctx context.Context, call engine.Call) (flow.Command, error) {
+	var mail mailer.MailCall
+	if err := json.Unmarshal(call.Body, &mail); err != nil {
+		return nil, fmt.Errorf("decode the call %q: %w", call.Kind, err)
+	}
+	e := &errand{mail: mail, done: make(chan result, 1)}
+	c.mu.Lock()
+	c.waiting = append(c.waiting, e)
+	first := len(c.waiting) == 1
+	c.mu.Unlock()
+	if first {
+		// The first of a group waits for the others and sends for all. Its successor begins a new group
+		// and does not wait for this one to be done.
+		c.deliver(ctx, c.gather(ctx))
+	}
+	select {
+	case r := <-e.done:
+		if r.err != nil {
+			return nil, r.err
+		}
+		return mailer.Mailed{OrderID: mail.OrderID, Kind: mail.Kind, Outcome: r.outcome}, nil
+	case <-ctx.Done():
+		// Whoever sends for the group may still be at it; the mail is sent again under the same key.
+		return nil, fmt.Errorf("wait for a mail to be sent: %w", context.Cause(ctx))
+	}
+}
+
+func (c *courier) gather(ctx context.Context) []*errand {
+	timer := time.NewTimer(company)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	group := c.waiting
+	c.waiting = nil
+	return group
+}
+
+// deliver sends a group: all contacts by one query, then some connections side by side.
+func (c *courier) deliver(ctx context.Context, group []*errand) {
+	members := make([]string, len(group))
+	for i, e := range group {
+		members[i] = e.mail.UserID
+	}
+	contacts, err := store.Contacts(ctx, c.pool, members)
+	if err != nil {
+		for _, e := range group {
+			e.done <- result{err: err}
+		}
+		return
+	}
+	var addressed []*errand
+	var messages []smtp.Message
+	for _, e := range group {
+		contact, known := contacts[e.mail.UserID]
+		if !known {
+			e.done <- result{outcome: mailer.IsSkipped}
+			continue
+		}
+		m, err := c.message(e.mail, contact)
+		if err != nil {
+			e.done <- result{err: err}
+			continue
+		}
+		addressed, messages = append(addressed, e), append(messages, m)
+	}
+	var connections sync.WaitGroup
+	errands := slices.Collect(slices.Chunk(addressed, perConnection))
+	for i, part := range slices.Collect(slices.Chunk(messages, perConnection)) {
+		connections.Go(func() { c.send(ctx, errands[i], part) })
+	}
+	connections.Wait()
+}
+
+func (c *courier) message(mail mailer.MailCall, contact store.Contact) (smtp.Message, error) {
+	l, err := c.writer.Write(mail, contact.Name, contact.Language)
+	if err != nil {
+		return smtp.Message{}, err
+	}
+	to := netmail.Address{Name: contact.Name, Address: contact.Email}
+	return smtp.Message{Key: mail.MessageKey, To: to.String(), Subject: l.Subject, Text: l.Text, HTML: l.HTML}, nil
+}
+
+// send sends a part of a group over one connection.
+func (c *courier) send(ctx context.Context, errands []*errand, messages []smtp.Message) {
+	for i, err := range c.sender.SendAll(ctx, messages) {
+		e := errands[i]
+		switch {
+		case err == nil:
+			e.done <- result{outcome: mailer.IsSent}
+		case errors.Is(err, smtp.ErrPermanent):
+			c.log.Warn("mail refused for good", "order", e.mail.OrderID, "kind", e.mail.Kind, "error", err)
+			e.done <- result{outcome: mailer.IsUndeliverable}
+		default:
+			e.done <- result{err: err}
+		}
+	}
+}

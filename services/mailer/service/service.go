@@ -1,0 +1,104 @@
+// Package service puts mailer together: what cmd/mailer and the one binary start.
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/quadrille-io/quadrille/pkg/host"
+	"github.com/quadrille-io/quadrille/pkg/run"
+	"github.com/quadrille-io/quadrille/services/mailer"
+	"github.com/quadrille-io/quadrille/services/mailer/internal/store"
+	"github.com/quadrille-io/quadrille/services/mailer/letter"
+	"github.com/quadrille-io/quadrille/services/mailer/smtp"
+	"github.com/quadrille-io/quadrille/services/member"
+)
+
+// Config is mailer's environment.
+type Config struct {
+	host.Config
+	// SMTPAddr is host:port of the mail server, SMTPSecurity none, starttls or tls. A password needs one
+	// of the latter two.
+	SMTPAddr     string        `env:"SMTP_ADDR"`
+	SMTPSecurity string        `env:"SMTP_SECURITY" envDefault:"starttls"`
+	SMTPUsername string        `env:"SMTP_USERNAME"`
+	SMTPPassword run.Secret    `env:"SMTP_PASSWORD"`
+	SMTPTimeout  time.Duration `env:"SMTP_TIMEOUT" envDefault:"8s"`
+	// MailFrom is the sender: "Shop <shop@example.com>".
+	MailFrom string `env:"MAIL_FROM"`
+	// ShopURL is where customers see their orders, {ShopURL}/orders/{orderId}; mails have no link without.
+	ShopURL string `env:"SHOP_URL"`
+	// MembersFile holds the seeded members' contact data; see package member.
+	MembersFile string `env:"MEMBERS_FILE"`
+}
+
+// longestTimeout: one connection has to end within the 10 s that the engine gives a call.
+const longestTimeout = 9 * time.Second
+
+// Validate names what cannot be.
+func (c *Config) Validate() error {
+	var errs []error
+	if _, err := c.sender(); err != nil {
+		errs = append(errs, fmt.Errorf("SMTP_ADDR, SMTP_SECURITY, SMTP_USERNAME, MAIL_FROM: %w", err))
+	}
+	if c.SMTPTimeout <= 0 || c.SMTPTimeout > longestTimeout {
+		errs = append(errs, fmt.Errorf("SMTP_TIMEOUT: %s is not within 0 and %s", c.SMTPTimeout, longestTimeout))
+	}
+	if _, err := letter.New(c.ShopURL); err != nil {
+		errs = append(errs, fmt.Errorf("SHOP_URL: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) sender() (*smtp.Sender, error) {
+	name, port, err := net.SplitHostPort(c.SMTPAddr)
+	if err != nil {
+		return nil, fmt.Errorf("the mail server's address: %w", err)
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		return nil, errors.New("the mail server's port is not a number")
+	}
+	return smtp.New(smtp.Config{
+		Host: name, Port: number, Security: smtp.Security(c.SMTPSecurity), From: c.MailFrom,
+		Username: c.SMTPUsername, Password: c.SMTPPassword.Reveal(), Timeout: c.SMTPTimeout,
+	})
+}
+
+// Run works until ctx ends or something fails.
+func Run(ctx context.Context, cfg Config) error {
+	sender, err := cfg.sender()
+	if err != nil {
+		return err
+	}
+	writer, err := letter.New(cfg.ShopURL)
+	if err != nil {
+		return err
+	}
+	c := &courier{sender: sender, writer: writer, log: slog.Default()}
+	return host.Run(ctx, cfg.Config, host.Parts[mailer.World]{
+		Definition: mailer.Topology,
+		Store:      store.Store{},
+		Migrate:    store.Migrate,
+		Callers:    c.callers(),
+		// The row per order and kind recognises a repeated event.
+		NoInbox: true,
+		Routes:  c.routes,
+		Seed: func(ctx context.Context, pool *pgxpool.Pool) error {
+			c.pool = pool
+			members, err := member.Load(cfg.MembersFile)
+			if err != nil {
+				return err
+			}
+			return store.PutMembers(ctx, pool, members)
+		},
+		Notices: notices,
+	})
+}
