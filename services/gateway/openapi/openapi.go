@@ -15,10 +15,11 @@ var document []byte
 
 // JSON is the document as it is served at /openapi.json: OpenAPI 3.0.3.
 var JSON = sync.OnceValues(func() ([]byte, error) {
-	var whole any
+	whole := map[string]any{}
 	if err := yaml.Unmarshal(document, &whole); err != nil {
 		return nil, fmt.Errorf("read openapi.yaml: %w", err)
 	}
+	delete(whole, "x-shared") // merged in where it is used
 	out, err := json.Marshal(whole)
 	if err != nil {
 		return nil, fmt.Errorf("write openapi.json: %w", err)
