@@ -207,6 +207,8 @@ type response struct {
 
 func (a response) code() string { code, _ := a.Body["code"].(string); return code }
 
+func (a response) more() bool { more, is := a.Body["hasMore"].(bool); return more || !is }
+
 // data is a list's elements.
 func (a response) data() (list []map[string]any) {
 	all, _ := a.Body["data"].([]any)

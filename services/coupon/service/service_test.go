@@ -247,18 +247,18 @@ func TestKeysAndLists(t *testing.T) {
 		}
 	}
 	page := r.call(kim, http.MethodGet, "/api/v1/coupons?limit=2", "")
-	if list := page.data(); len(list) != 2 || list[0]["policyId"] != "C" || page.Body["hasMore"] != true {
+	if list := page.data(); len(list) != 2 || list[0]["policyId"] != "C" || !page.more() {
 		t.Fatalf("newest first: %v", page.Body)
 	}
 	rest := r.call(kim, http.MethodGet, fmt.Sprint("/api/v1/coupons?startingAfter=", page.data()[1]["couponId"]), "")
-	if list := rest.data(); len(list) != 1 || list[0]["policyId"] != "A" || rest.Body["hasMore"] != false {
+	if list := rest.data(); len(list) != 1 || list[0]["policyId"] != "A" || rest.more() {
 		t.Errorf("the rest: %v", rest.Body)
 	}
-	if lee := r.call(r.token("lee"), http.MethodGet, "/api/v1/coupons", ""); len(lee.data()) != 0 || lee.Body["hasMore"] != false {
+	if lee := r.call(r.token("lee"), http.MethodGet, "/api/v1/coupons", ""); len(lee.data()) != 0 || lee.more() {
 		t.Errorf("somebody else sees: %v", lee.Body)
 	}
 	policies := r.call(operator, http.MethodGet, "/ops/v1/coupon-policies?startingAfter=A&limit=1", "")
-	if list := policies.data(); len(list) != 1 || list[0]["policyId"] != "B" || list[0]["issued"] != 1.0 || policies.Body["hasMore"] != true {
+	if list := policies.data(); len(list) != 1 || list[0]["policyId"] != "B" || list[0]["issued"] != 1.0 || !policies.more() {
 		t.Errorf("policies: %v", policies.Body)
 	}
 }
