@@ -302,3 +302,54 @@ func TestDeadlines(t *testing.T) {
 		t.Errorf("order emitted %d events", len(got))
 	}
 }
+
+// Two replicas on one database: identical requests to both are one order, and who waits at one is
+// answered although the other has dealt with the events.
+func TestTwoReplicas(t *testing.T) {
+	t.Parallel()
+	var cfg service.Config
+	s := start(t, func(c *service.Config) { cfg = *c })
+	s.list()
+	urls := []string{s.url}
+	stop := s.stop
+	s.serve(&cfg)
+	urls = append(urls, s.url)
+	token := s.token("m1")
+	both := func(method, path, body string, headers ...string) (answers []answer) {
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for i := range 40 {
+			wg.Go(func() {
+				a, err := s.sendTo(urls[i%2], token, method, path, body, headers...)
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				answers = append(answers, a)
+			})
+		}
+		wg.Wait()
+		return answers
+	}
+	ids := map[string]int{}
+	for _, a := range both("POST", "/api/v1/orders", seedBody) {
+		ids[a.field("orderId")]++
+	}
+	if len(ids) != 1 {
+		t.Fatalf("one request in 40 copies became %v", ids)
+	}
+	for id := range ids {
+		s.happen(id, &stockv1.StockDecreaseFailed{OrderId: id})
+		for _, a := range both("GET", "/api/v1/orders/"+id, "", "Prefer", "wait=20") {
+			if a.Status != 200 || a.field("status") != "CANCELLED" {
+				t.Errorf("%d %s", a.Status, a.Body)
+			}
+		}
+	}
+	stop() // the first replica goes; the second takes over its partitions
+	next := s.place(seedBody)
+	s.happen(next, decreased(next))
+	s.happen(next, paid(next))
+	s.awaitStatus(next, order.Completed)
+}

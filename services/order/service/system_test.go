@@ -290,9 +290,13 @@ func (s *system) do(member, method, path, body string, headers ...string) answer
 }
 
 func (s *system) send(token, method, path, body string, headers ...string) (answer, error) {
+	return s.sendTo(s.url, token, method, path, body, headers...)
+}
+
+func (s *system) sendTo(url, token, method, path, body string, headers ...string) (answer, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, s.url+path, bytes.NewBufferString(body))
+	r, err := http.NewRequestWithContext(ctx, method, url+path, bytes.NewBufferString(body))
 	if err != nil {
 		return answer{}, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/types/known/timestamppb"
 	"pgregory.net/rapid"
 
 	"github.com/quadrille-io/quadrille/pkg/engine"
@@ -367,5 +368,23 @@ func TestPutMembers(t *testing.T) {
 	}
 	if w.Prices.Len() != 1 {
 		t.Errorf("%d prices", w.Prices.Len())
+	}
+	for _, c := range []struct {
+		at   time.Time
+		id   string
+		want string
+	}{{time.Unix(20, 0), "new", "new"}, {time.Unix(10, 0), "old", "new"}, {time.Unix(20, 0), "again", "again"}} {
+		if err := store.PutMembers(t.Context(), pool, []*memberv1.MemberChanged{{
+			MemberId: "m", Addresses: []*memberv1.Address{{AddressId: c.id, Default: true}}, ChangedAt: timestamppb.New(c.at),
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		w, err := (store.Reader{Pool: pool}).PriceList(t.Context(), "m", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, _ := w.Members.Get("m"); m.DefaultAddressID != c.want {
+			t.Errorf("after %s: %+v", c.id, m)
+		}
 	}
 }
