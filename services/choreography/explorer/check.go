@@ -62,6 +62,9 @@ func (s *search) checkEmit(now *state, number, in uint16) string {
 			return e.name + " after OrderCancelled"
 		}
 	case "ShipmentFailed", "ShipmentCancelled":
+		if s.has(now, atShipping, "ShipmentFailed") || s.has(now, atShipping, "ShipmentCancelled") {
+			return "ended twice: " + e.name
+		}
 		if s.has(now, atShipping, "ShipmentDispatched") {
 			return e.name + " after ShipmentDispatched"
 		}
@@ -113,14 +116,93 @@ type endKey struct {
 }
 
 // checkEnd judges a state in which nothing has to happen any more.
-func (s *search) checkEnd(now *state) string {
+func (s *search) checkEnd(at uint32) string {
+	now := &s.states[at]
 	key := endKey{now.world, now.topic, now.charge, now.refund, now.parcel, now.call[callCharge], now.call[callRefund]}
 	rule, known := s.ending[key]
 	if !known {
 		rule = s.judge(now)
 		s.ending[key] = rule
+		o := s.orderIn(now)
+		outcome := string(o.Status)
+		if o.Reason != "" {
+			outcome = string(o.Reason)
+		}
+		if _, seen := s.outcomes[outcome]; !seen {
+			s.outcomes[outcome] = at
+		}
 	}
 	return rule
+}
+
+// checkOutcomes: every way to end that there is, is possible, and no other.
+func (s *search) checkOutcomes() {
+	wanted := s.system.variant.Outcomes
+	for outcome, at := range s.outcomes {
+		if !slices.Contains(wanted, outcome) {
+			s.violation = &Violation{Rule: "it must not end as " + outcome, Trace: s.trace(at)}
+			return
+		}
+	}
+	for _, outcome := range wanted {
+		if _, seen := s.outcomes[outcome]; !seen && s.limit == 0 {
+			s.violation = &Violation{Rule: "no way ends as " + outcome}
+			return
+		}
+	}
+}
+
+func (s *search) orderIn(now *state) order.Order {
+	o, _ := s.system.order.row(now.world[atOrder], s.worlds[atOrder]).Orders.Get(orderID)
+	return o
+}
+
+// waitKey is all that the order's progress depends on.
+type waitKey struct {
+	order uint16
+	topic [services]uint16
+}
+
+// checkWaiting: an order that has read everything names the step it really waits for.
+func (s *search) checkWaiting(now *state) string {
+	for topic := range services {
+		if int(now.read[atOrder][topic]) < len(s.lists[topic][now.topic[topic]].taken[atOrder]) {
+			return ""
+		}
+	}
+	key := waitKey{now.world[atOrder], now.topic}
+	rule, known := s.waiting[key]
+	if !known {
+		o := s.orderIn(now)
+		if want := s.waitsFor(now, o); o.Progress != want {
+			rule = fmt.Sprintf("the order is %s and says it waits for %s, but it waits for %s", o.Status, o.Progress, want)
+		}
+		s.waiting[key] = rule
+	}
+	return rule
+}
+
+// waitsFor says which step an order waits for, by what is on the topics.
+func (s *search) waitsFor(now *state, o order.Order) order.Progress {
+	withCoupon, from := s.system.variant.Coupon, s.undoFrom(now)
+	couponDone := s.has(now, atCoupon, "CouponUsed") || s.has(now, atCoupon, "CouponUseFailed") || s.has(now, atOrder, "OrderCouponWaived")
+	switch {
+	case o.Status == order.Pending && !s.has(now, atStock, "StockDecreased"):
+		return order.AtStock
+	case o.Status == order.Pending && withCoupon && !couponDone:
+		return order.AtCoupon
+	case o.Status == order.Pending:
+		return order.AtPayment
+	case o.Status == order.Completed:
+		return order.AtShipping
+	case o.Status != order.Cancelling:
+		return order.AtNothing
+	case from == orderv1.UndoFrom_UNDO_FROM_PAYMENT && !s.has(now, atPayment, "PaymentCancelled"):
+		return order.AtUndoPayment
+	case from != orderv1.UndoFrom_UNDO_FROM_STOCK && withCoupon && !s.has(now, atCoupon, "CouponUseCancelled"):
+		return order.AtUndoCoupon
+	}
+	return order.AtUndoStock
 }
 
 // end is a final state, decoded.
@@ -140,7 +222,7 @@ type end struct {
 
 func (s *search) judge(now *state) string {
 	e := end{variant: s.system.variant, parcel: now.parcel, now: now}
-	e.order, _ = s.system.order.row(now.world[atOrder], s.worlds[atOrder]).Orders.Get(orderID)
+	e.order = s.orderIn(now)
 	product, _ := s.system.stock.row(now.world[atStock], s.worlds[atStock]).Products.Get(productID)
 	e.quantity = product.Quantity
 	e.coupon, _ = s.system.coupon.row(now.world[atCoupon], s.worlds[atCoupon]).Coupons.Get(couponID)
@@ -157,6 +239,9 @@ func (s *search) judge(now *state) string {
 	}
 	e.shipment, _ = s.system.shipping.row(now.world[atShipping], s.worlds[atShipping]).Shipments.Get(orderID)
 	e.inHand = s.inHand(now)
+	if e.variant.CouponDown && e.order.Progress == order.AtUndoCoupon {
+		return "" // an undo waits for as long as it takes
+	}
 	if !e.order.Settled() {
 		return fmt.Sprintf("stall: the order is %s, waits for %s, and nothing will come", e.order.Status, e.order.Progress)
 	}
@@ -257,6 +342,8 @@ func (e *end) completed() string {
 		return fmt.Sprintf("the coupon used is %v at a discount of %d", used, o.DiscountAmount)
 	case used && o.DiscountAmount != discount:
 		return fmt.Sprintf("the discount is %d", o.DiscountAmount)
+	case e.variant.Coupon && e.variant.Policy == order.CancelOrder && !used:
+		return "at full price, to which nobody has agreed"
 	case taken != o.PointAmount:
 		return fmt.Sprintf("%d points are taken, it says %d", taken, o.PointAmount)
 	case e.inHand != o.PaymentAmount:

@@ -75,6 +75,9 @@ type search struct {
 	violation *Violation
 	local     map[localKey]struct{}
 	ending    map[endKey]string
+	waiting   map[waitKey]string
+	// outcomes seen, with the first end of each.
+	outcomes map[string]uint32
 }
 
 // Explore searches one variant to the end, or to the first violation.
@@ -84,6 +87,7 @@ func newSearch(sys *system) *search {
 	s := &search{
 		tables: newTables(sys.machines()), system: sys,
 		index: map[state]uint32{}, local: map[localKey]struct{}{}, ending: map[endKey]string{},
+		waiting: map[waitKey]string{}, outcomes: map[string]uint32{},
 	}
 	for _, c := range commands() {
 		s.commands = append(s.commands, action{kind: doCommand, service: uint8(c.service), input: s.input(c.name, c.in)})
@@ -101,6 +105,9 @@ func (s *search) run() Result {
 	}
 	if s.violation == nil {
 		s.checkEndsReachable()
+	}
+	if s.violation == nil {
+		s.checkOutcomes()
 	}
 	if s.violation == nil {
 		s.checkMails()
@@ -165,7 +172,14 @@ func (s *search) expand(at uint32) {
 		s.add(next, at, by, must)
 		return true
 	}
+	if rule := s.checkWaiting(&now); rule != "" {
+		s.violation = &Violation{Rule: rule, Trace: s.trace(at)}
+		return
+	}
 	for service := range services {
+		if service == atCoupon && s.system.variant.CouponDown {
+			continue
+		}
 		for topic := range services {
 			taken := s.lists[topic][now.topic[topic]].taken[service]
 			if n := int(now.read[service][topic]); n < len(taken) {
@@ -184,7 +198,8 @@ func (s *search) expand(at uint32) {
 	}
 	for _, c := range s.commands {
 		next, rule := s.apply(now, int(c.service), c.input)
-		if !follow(next, rule, c, false) {
+		clock := s.inputs[c.input].in.Kind == flow.KindDeadline
+		if !follow(next, rule, c, clock && s.system.variant.CouponDown) {
 			return
 		}
 	}
@@ -196,7 +211,7 @@ func (s *search) expand(at uint32) {
 	}
 	if len(s.must) == mustBefore {
 		s.ends = append(s.ends, at)
-		if rule := s.checkEnd(&now); rule != "" {
+		if rule := s.checkEnd(at); rule != "" {
 			s.violation = &Violation{Rule: rule, Trace: s.trace(at)}
 		}
 	}

@@ -2,6 +2,7 @@ package explorer
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
@@ -49,31 +50,46 @@ type Variant struct {
 	// SoldOut: one piece less than is asked for. NoAddress: shipping does not know the address (any more).
 	SoldOut   bool
 	NoAddress bool
+	// CouponDown: coupon reads nothing, for ever. Deadlines surely pass then, and an undo waits for coupon.
+	CouponDown bool
+	// Outcomes are all the ways the order can end, and each of them has to be possible: the reasons of a
+	// cancellation, or the status it keeps.
+	Outcomes []string
 }
 
 // Variants lists what `make explore` searches.
 func Variants() []Variant {
 	const all = unitPrice * pieces
+	// Whatever else happens, the customer or the deadline can end it, and once it is paid for it can be sent.
+	sent := []string{"COMPLETED", "SHIPPED", "DELIVERED", "CUSTOMER", "TIMED_OUT", "SHIPPING_FAILED"}
+	with := func(reasons ...string) []string { return append(slices.Clone(sent), reasons...) }
+	unsent := func(reasons ...string) []string { return append([]string{"CUSTOMER", "TIMED_OUT"}, reasons...) }
+	full := order.PayFullPrice
 	return []Variant{
-		{Name: "card"},
-		{Name: "card and points", Points: 700, Balance: 1000},
-		{Name: "points alone", PayType: order.Points, Points: all, Balance: all},
-		{Name: "too few points", Points: 700, Balance: 699},
-		{Name: "sold out", SoldOut: true},
-		{Name: "no address", NoAddress: true},
-		{Name: "coupon", Coupon: true, Policy: order.CancelOrder, Points: 100, Balance: 100},
-		{Name: "coupon refused", Coupon: true, Policy: order.CancelOrder, Refused: true},
-		{Name: "coupon, sold out", Coupon: true, Policy: order.PayFullPrice, SoldOut: true},
-		{Name: "coupon or full price", Coupon: true, Policy: order.PayFullPrice},
-		{Name: "coupon or full price, refused", Coupon: true, Policy: order.PayFullPrice, Refused: true},
-		{Name: "coupon or full price, card and points", Coupon: true, Policy: order.PayFullPrice, Points: 700, Balance: 1000},
+		{Name: "card", Outcomes: with("PAYMENT_DECLINED")},
+		{Name: "card and points", Points: 700, Balance: 1000, Outcomes: with("PAYMENT_DECLINED")},
+		{Name: "points alone", PayType: order.Points, Points: all, Balance: all, Outcomes: with()},
+		{Name: "too few points", Points: 700, Balance: 699, Outcomes: unsent("PAYMENT_DECLINED")},
+		{Name: "sold out", SoldOut: true, Outcomes: unsent("OUT_OF_STOCK")},
+		{Name: "no address", NoAddress: true, Outcomes: unsent("PAYMENT_DECLINED", "SHIPPING_FAILED")},
+		{Name: "coupon", Coupon: true, Policy: order.CancelOrder, Points: 100, Balance: 100, Outcomes: with("PAYMENT_DECLINED")},
+		{Name: "coupon refused", Coupon: true, Policy: order.CancelOrder, Refused: true, Outcomes: unsent("COUPON_REJECTED")},
+		{Name: "coupon down", Coupon: true, Policy: order.CancelOrder, CouponDown: true, Outcomes: unsent()},
+		{Name: "coupon or full price, sold out", Coupon: true, Policy: full, SoldOut: true, Outcomes: unsent("OUT_OF_STOCK")},
+		{Name: "coupon or full price", Coupon: true, Policy: full, Outcomes: with("PAYMENT_DECLINED")},
+		{Name: "coupon or full price, refused", Coupon: true, Policy: full, Refused: true, Outcomes: with("PAYMENT_DECLINED")},
+		{Name: "coupon or full price, down", Coupon: true, Policy: full, CouponDown: true, Outcomes: with("PAYMENT_DECLINED")},
 		{
-			Name: "coupon or full price, points alone", Coupon: true, Policy: order.PayFullPrice,
-			PayType: order.Points, Points: all - discount, Balance: all,
+			Name: "coupon or full price, card and points", Coupon: true, Policy: full, Points: 700, Balance: 1000,
+			Outcomes: with("PAYMENT_DECLINED"),
 		},
 		{
-			Name: "coupon or full price, points for the discounted price only", Coupon: true, Policy: order.PayFullPrice,
-			PayType: order.Points, Points: all - discount, Balance: all - discount,
+			Name: "coupon or full price, points alone", Coupon: true, Policy: full,
+			PayType: order.Points, Points: all - discount, Balance: all, Outcomes: with(),
+		},
+		{
+			Name: "coupon or full price, points for the discounted price only", Coupon: true, Policy: full,
+			PayType: order.Points, Points: all - discount, Balance: all - discount, Outcomes: with("PAYMENT_DECLINED"),
 		},
 	}
 }
@@ -87,8 +103,6 @@ type system struct {
 	payment  *service[payment.World]
 	shipping *service[shipping.World]
 	mailer   *service[mailer.World]
-	// refused drops these inputs at the door, as a mutant.
-	command func(c order.Place) order.Place
 }
 
 func newSystem(v Variant) *system {
