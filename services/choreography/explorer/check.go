@@ -145,7 +145,7 @@ func (s *search) checkOutcomes() {
 		}
 	}
 	for _, outcome := range wanted {
-		if _, seen := s.outcomes[outcome]; !seen && s.limit == 0 {
+		if _, seen := s.outcomes[outcome]; !seen {
 			s.violation = &Violation{Rule: "no way ends as " + outcome}
 			return
 		}

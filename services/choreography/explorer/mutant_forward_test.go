@@ -25,19 +25,19 @@ func pretendPending(w *order.World) { change(w, func(o *order.Order) { o.Status 
 // orderMutants take out the guards of the pivot, the deadlines and the policy.
 func orderMutants() []mutant {
 	return []mutant{
-		{"order completes what it has cancelled", "card", func(s *system) {
+		{name: "order completes what it has cancelled", in: "card", put: func(s *system) {
 			on(s.order, func(w *order.World, _ *paymentv1.PaymentCompleted) { pretendPending(w) })
 		}},
-		{"order cancels for a failed payment what it has cancelled already", "card", func(s *system) {
+		{name: "order cancels for a failed payment what it has cancelled already", in: "card", put: func(s *system) {
 			on(s.order, func(w *order.World, _ *paymentv1.PaymentFailed) { pretendPending(w) })
 		}},
-		{"order cancels as sold out what it has cancelled already", "sold out", func(s *system) {
+		{name: "order cancels as sold out what it has cancelled already", in: "sold out", put: func(s *system) {
 			on(s.order, func(w *order.World, _ *stockv1.StockDecreaseFailed) { pretendPending(w) })
 		}},
-		{"order cancels for a refused coupon what it has cancelled already", "coupon refused", func(s *system) {
+		{name: "order cancels for a refused coupon what it has cancelled already", in: "coupon refused", put: func(s *system) {
 			on(s.order, func(w *order.World, _ *couponv1.CouponUseFailed) { pretendPending(w) })
 		}},
-		{"order cancels a completed order without asking shipping", "points alone", func(s *system) {
+		{name: "order cancels a completed order without asking shipping", in: "points alone", put: func(s *system) {
 			onValue(s.order, func(w *order.World, c order.Cancel) order.Cancel {
 				change(w, func(o *order.Order) {
 					if o.Status == order.Completed {
@@ -47,18 +47,18 @@ func orderMutants() []mutant {
 				return c
 			})
 		}},
-		{"order forgets that it has asked shipping to cancel", "points alone", func(s *system) {
+		{name: "order forgets that it has asked shipping to cancel", in: "points alone", put: func(s *system) {
 			after[order.Cancel](s.order, func(_, w *order.World, _ *flow.Outcome) {
 				change(w, func(o *order.Order) { o.CancelRequest = order.NotRequested })
 			})
 		}},
-		{"order lets the deadline cancel what is completed", "points alone", func(s *system) {
+		{name: "order lets the deadline cancel what is completed", in: "points alone", put: func(s *system) {
 			onValue(s.order, func(w *order.World, d order.Due) order.Due { pretendPending(w); return d })
 		}},
-		{"order does not look at its own deadline", "coupon down", func(s *system) {
+		{name: "order does not look at its own deadline", in: "coupon down", put: func(s *system) {
 			s.order.before = func(_ *order.World, in *flow.Input) { in.Meta.Now = now }
 		}},
-		{"order waives the coupon twice", "coupon or full price, down", func(s *system) {
+		{name: "order waives the coupon twice", in: "coupon or full price, down", put: func(s *system) {
 			after[order.Due](s.order, func(was, w *order.World, _ *flow.Outcome) {
 				before, _ := was.Orders.Get(orderID)
 				change(w, func(o *order.Order) {
@@ -68,28 +68,28 @@ func orderMutants() []mutant {
 				})
 			})
 		}},
-		{"order waives the coupon before it knows of the stock", "coupon or full price, sold out", func(s *system) {
+		{name: "order waives the coupon before it knows of the stock", in: "coupon or full price, sold out", put: func(s *system) {
 			onValue(s.order, func(w *order.World, d order.Due) order.Due {
 				change(w, func(o *order.Order) { o.CouponDeadlineAt = now.Add(couponTimeout) })
 				return d
 			})
 		}},
-		{"order waives the coupon against the customer's word", "coupon", func(s *system) {
+		{name: "order waives the coupon against the customer's word", in: "coupon", put: func(s *system) {
 			on(s.order, func(w *order.World, _ *stockv1.StockDecreased) {
 				change(w, func(o *order.Order) { o.CouponPolicy = order.PayFullPrice })
 			})
 		}},
-		{"order cancels for a refused coupon against the customer's word", "coupon or full price, refused", func(s *system) {
+		{name: "order cancels for a refused coupon against the customer's word", in: "coupon or full price, refused", put: func(s *system) {
 			on(s.order, func(w *order.World, _ *couponv1.CouponUseFailed) {
 				change(w, func(o *order.Order) { o.CouponPolicy = order.CancelOrder })
 			})
 		}},
-		{"order lets a late StockDecreased reopen the wait for coupon", "coupon or full price", func(s *system) {
+		{name: "order lets a late StockDecreased reopen the wait for coupon", in: "coupon or full price", put: func(s *system) {
 			on(s.order, func(w *order.World, _ *stockv1.StockDecreased) {
 				change(w, func(o *order.Order) { o.StockDecreased, o.Progress = false, order.AtStock })
 			})
 		}},
-		{"order goes back from SHIPPED", "points alone", func(s *system) {
+		{name: "order goes back from SHIPPED", in: "points alone", put: func(s *system) {
 			after[*stockv1.StockDecreased](s.order, func(_, w *order.World, _ *flow.Outcome) {
 				change(w, func(o *order.Order) {
 					if o.Status == order.Shipped {
@@ -107,17 +107,17 @@ func reservations(w *stock.World) *flow.Rows[string, stock.Reservation] { return
 func stockMutants() []mutant {
 	returned := func(r stock.Reservation) bool { return r.State == stock.Returned }
 	return []mutant{
-		{"stock leaves no tombstone", "card", func(s *system) { forget(s.stock, reservations, returned) }},
-		{"stock decreases over a tombstone", "card", func(s *system) {
+		{name: "stock leaves no tombstone", late: true, in: "card", put: func(s *system) { forget(s.stock, reservations, returned) }},
+		{name: "stock decreases over a tombstone", late: true, in: "card", put: func(s *system) {
 			blind[*orderv1.OrderCreated](s.stock, reservations, returned)
 		}},
-		{"stock decreases twice", "card", func(s *system) {
+		{name: "stock decreases twice", in: "card", put: func(s *system) {
 			blind[*orderv1.OrderCreated](s.stock, reservations, func(r stock.Reservation) bool { return r.State == stock.Taken })
 		}},
-		{"stock answers twice that it is sold out", "sold out", func(s *system) {
+		{name: "stock answers twice that it is sold out", in: "sold out", put: func(s *system) {
 			blind[*orderv1.OrderCreated](s.stock, reservations, func(r stock.Reservation) bool { return r.State == stock.Refused })
 		}},
-		{"stock gives back twice", "card", func(s *system) {
+		{name: "stock gives back twice", in: "card", put: func(s *system) {
 			on(s.stock, func(w *stock.World, _ *paymentv1.PaymentCancelled) {
 				if r, known := w.Reservations.Get(orderID); known {
 					r.State = stock.Taken
@@ -125,7 +125,7 @@ func stockMutants() []mutant {
 				}
 			})
 		}},
-		{"stock gives back what it has refused", "sold out", func(s *system) {
+		{name: "stock gives back what it has refused", in: "sold out", put: func(s *system) {
 			on(s.stock, func(w *stock.World, _ *paymentv1.PaymentCancelled) {
 				if r, known := w.Reservations.Get(orderID); known && r.State == stock.Refused {
 					r.State, r.Items = stock.Taken, []stock.Item{{ProductID: productID, Quantity: pieces}}
@@ -133,19 +133,19 @@ func stockMutants() []mutant {
 				}
 			})
 		}},
-		{"stock says nothing where there is nothing to give back", "card", func(s *system) {
+		{name: "stock says nothing where there is nothing to give back", in: "card", put: func(s *system) {
 			mute(s.stock, func(e *stockv1.StockIncreased) bool { return len(e.GetOrderItems()) == 0 })
 		}},
-		{"stock undoes before coupon, on OrderCancelled", "coupon or full price, points for the discounted price only", func(s *system) {
+		{name: "stock undoes before coupon, on OrderCancelled", in: "coupon or full price, points for the discounted price only", put: func(s *system) {
 			on(s.stock, func(_ *stock.World, e *orderv1.OrderCancelled) { e.HasCoupons = false })
 		}},
-		{"stock undoes before payment", "card", func(s *system) {
+		{name: "stock undoes before payment", in: "card", put: func(s *system) {
 			on(s.stock, func(_ *stock.World, e *orderv1.OrderCancelled) { e.UndoFrom = orderv1.UndoFrom_UNDO_FROM_STOCK })
 		}},
-		{"stock undoes before coupon, on PaymentCancelled", "coupon", func(s *system) {
+		{name: "stock undoes before coupon, on PaymentCancelled", in: "coupon", put: func(s *system) {
 			on(s.stock, func(_ *stock.World, e *paymentv1.PaymentCancelled) { e.HasCoupons = false })
 		}},
-		{"stock undoes what nobody has cancelled", "card", func(s *system) {
+		{name: "stock undoes what nobody has cancelled", in: "card", put: func(s *system) {
 			after[*orderv1.OrderCreated](s.stock, func(_, w *stock.World, out *flow.Outcome) {
 				product, _ := w.Products.Get(productID)
 				product.Quantity = stockBefore
@@ -173,41 +173,41 @@ func couponMutants() []mutant {
 	}
 	const pointsOnly = "coupon or full price, points alone"
 	return []mutant{
-		{"coupon leaves no tombstone of an undo", "coupon", func(s *system) { forget(s.coupon, uses, is(coupon.Cancelled)) }},
-		{"coupon leaves no tombstone of a payment without it", pointsOnly, func(s *system) {
+		{name: "coupon leaves no tombstone of an undo", late: true, in: "coupon", put: func(s *system) { forget(s.coupon, uses, is(coupon.Cancelled)) }},
+		{name: "coupon leaves no tombstone of a payment without it", late: true, in: pointsOnly, put: func(s *system) {
 			forget(s.coupon, uses, is(coupon.Closed))
 		}},
-		{"coupon is used over a tombstone", "coupon", func(s *system) {
+		{name: "coupon is used over a tombstone", late: true, in: "coupon", put: func(s *system) {
 			blind[*stockv1.StockDecreased](s.coupon, uses, is(coupon.Cancelled))
 		}},
-		{"coupon is used after a payment without it", pointsOnly, func(s *system) {
+		{name: "coupon is used after a payment without it", late: true, in: pointsOnly, put: func(s *system) {
 			blind[*stockv1.StockDecreased](s.coupon, uses, is(coupon.Closed))
 		}},
-		{"coupon is used again after it was given back", pointsOnly, func(s *system) {
+		{name: "coupon is used again after it was given back", in: pointsOnly, put: func(s *system) {
 			blind[*stockv1.StockDecreased](s.coupon, uses, is(coupon.GivenBack))
 		}},
-		{"coupon refuses twice", "coupon refused", func(s *system) {
+		{name: "coupon refuses twice", in: "coupon refused", put: func(s *system) {
 			blind[*stockv1.StockDecreased](s.coupon, uses, is(coupon.Refused))
 		}},
-		{"coupon undoes twice", "coupon", func(s *system) {
+		{name: "coupon undoes twice", in: "coupon", put: func(s *system) {
 			blind[*paymentv1.PaymentCancelled](s.coupon, uses, is(coupon.Cancelled))
 		}},
-		{"coupon says nothing where there is nothing to give back", "coupon", func(s *system) {
+		{name: "coupon says nothing where there is nothing to give back", in: "coupon", put: func(s *system) {
 			mute(s.coupon, func(e *couponv1.CouponUseCancelled) bool { return len(e.GetCouponIds()) == 0 })
 		}},
-		{"coupon does not give back what a payment did not count", pointsOnly, func(s *system) {
+		{name: "coupon does not give back what a payment did not count", in: pointsOnly, put: func(s *system) {
 			blind[*paymentv1.PaymentCompleted](s.coupon, uses, is(coupon.Used))
 		}},
-		{"coupon gives back in silence", "coupon", func(s *system) {
+		{name: "coupon gives back in silence", in: "coupon", put: func(s *system) {
 			mute(s.coupon, always[*couponv1.CouponUseCancelled])
 		}},
-		{"coupon undoes before payment", "coupon", func(s *system) {
+		{name: "coupon undoes before payment", in: "coupon", put: func(s *system) {
 			on(s.coupon, func(_ *coupon.World, e *orderv1.OrderCancelled) { e.UndoFrom = orderv1.UndoFrom_UNDO_FROM_COUPON })
 		}},
-		{"coupon gives back what the payment has counted", "coupon", func(s *system) {
+		{name: "coupon gives back what the payment has counted", in: "coupon", put: func(s *system) {
 			on(s.coupon, func(_ *coupon.World, e *paymentv1.PaymentCompleted) { e.CouponCounted = false })
 		}},
-		{"coupon is marked as used by nobody", "coupon", func(s *system) {
+		{name: "coupon is marked as used by nobody", in: "coupon", put: func(s *system) {
 			after[*stockv1.StockDecreased](s.coupon, func(_, w *coupon.World, _ *flow.Outcome) {
 				c, _ := w.Coupons.Get(couponID)
 				c.UsedBy = ""

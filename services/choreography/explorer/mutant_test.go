@@ -17,6 +17,8 @@ type mutant struct {
 	// in is the variant to search.
 	in  string
 	put func(*system)
+	// late: it is to be found without any repetition too, by an event that comes late.
+	late bool
 }
 
 // TestMutants seeds one mistake at a time and wants it found, with a way to it that a person can follow.
@@ -35,15 +37,25 @@ func TestMutants(t *testing.T) {
 		names[m.name] = true
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			system := newSystem(variant(t, m.in))
-			m.put(system)
-			r := newSearch(system).run()
-			if r.Violation == nil {
-				t.Fatalf("not found in %d states of %q", r.States, m.in)
+			m.find(t, false)
+			if m.late {
+				m.find(t, true)
 			}
-			t.Logf("found after %d states, %d steps: %v", r.States, len(r.Violation.Trace), r.Violation)
 		})
 	}
+}
+
+func (m mutant) find(t *testing.T, once bool) {
+	t.Helper()
+	system := newSystem(variant(t, m.in))
+	m.put(system)
+	search := newSearch(system)
+	search.once = once
+	r := search.run()
+	if r.Violation == nil {
+		t.Fatalf("not found in %d states of %q (nothing read again: %v)", r.States, m.in, once)
+	}
+	t.Logf("found after %d states, %d steps: %v", r.States, len(r.Violation.Trace), r.Violation)
 }
 
 func variant(t *testing.T, name string) Variant {

@@ -60,8 +60,8 @@ type search struct {
 	*tables
 	system   *system
 	commands []action
-	// limit of states; 0: none.
-	limit int
+	// once: nothing is read again. For mutants that are to be found without it.
+	once bool
 
 	index  map[state]uint32
 	states []state
@@ -99,9 +99,6 @@ func (s *search) run() Result {
 	s.start()
 	for at := uint32(0); int(at) < len(s.states) && s.violation == nil; at++ {
 		s.expand(at)
-		if s.limit > 0 && len(s.states) > s.limit {
-			break
-		}
 	}
 	if s.violation == nil {
 		s.checkEndsReachable()
@@ -293,6 +290,9 @@ type localKey struct {
 // checkRepeats lets a service read everything again that it has read, around its inbox: nothing may come
 // of it. As nothing does, any number of repetitions at any moment is covered.
 func (s *search) checkRepeats(at uint32, now *state, service int) bool {
+	if s.once {
+		return true
+	}
 	key := localKey{service: service, world: now.world[service], read: now.read[service]}
 	for topic := range services {
 		if key.read[topic] > 0 {
@@ -324,9 +324,6 @@ func (s *search) fail(at uint32, by action, rule string) {
 // checkEndsReachable looks from every state for a way to an end along what has to happen. A state without
 // one waits for ever, however busy it is.
 func (s *search) checkEndsReachable() {
-	if s.limit > 0 {
-		return
-	}
 	good := make([]bool, len(s.states))
 	for _, at := range s.ends {
 		good[at] = true
