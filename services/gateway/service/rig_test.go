@@ -12,9 +12,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/legacy"
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -26,6 +31,7 @@ import (
 	"github.com/quadrille-io/quadrille/pkg/run"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	"github.com/quadrille-io/quadrille/pkg/web"
+	"github.com/quadrille-io/quadrille/services/gateway/openapi"
 	"github.com/quadrille-io/quadrille/services/gateway/service"
 	order "github.com/quadrille-io/quadrille/services/order/service"
 	stock "github.com/quadrille-io/quadrille/services/stock/service"
@@ -265,6 +271,7 @@ func (r *rig) call(token, method, path, body string, headers ...string) response
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.check(resp, text)
 	a := response{Status: resp.StatusCode, Header: resp.Header, Text: string(text)}
 	if strings.Contains(resp.Header.Get("Content-Type"), "json") {
 		if err := json.Unmarshal(text, &a.Body); err != nil {
@@ -282,4 +289,43 @@ func (r *rig) expect(status int, token, method, path, body string, headers ...st
 		r.t.Fatalf("%s %s: %d, want %d: %s", method, path, a.Status, status, a.Text)
 	}
 	return a
+}
+
+var documented = sync.OnceValues(func() (routers.Router, error) {
+	raw, err := openapi.JSON()
+	if err != nil {
+		return nil, err
+	}
+	document, err := openapi3.NewLoader().LoadFromData(raw)
+	if err != nil {
+		return nil, err
+	}
+	return legacy.NewRouter(document)
+})
+
+// check holds an answer of the API against the document: its status, its headers and its body.
+func (r *rig) check(resp *http.Response, body []byte) {
+	r.t.Helper()
+	router, err := documented()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req := resp.Request.Clone(r.t.Context())
+	req.URL.Scheme, req.URL.Host, req.Host = "", "", ""
+	route, params, err := router.FindRoute(req)
+	if err != nil {
+		public := strings.HasPrefix(req.URL.Path, "/api/") || strings.HasPrefix(req.URL.Path, "/ops/")
+		if public && resp.StatusCode != http.StatusMethodNotAllowed {
+			r.t.Errorf("%s %s: %v", req.Method, req.URL.Path, err)
+		}
+		return
+	}
+	input := &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route}
+	err = openapi3filter.ValidateResponse(r.t.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: input, Status: resp.StatusCode, Header: resp.Header,
+		Body: io.NopCloser(bytes.NewReader(body)),
+	})
+	if err != nil {
+		r.t.Errorf("%s %s is not as documented: %v", req.Method, req.URL.Path, err)
+	}
 }
