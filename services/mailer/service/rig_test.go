@@ -80,7 +80,7 @@ func prepare(t *testing.T) *rig {
 		"KAFKA_PARTITIONS": fmt.Sprint(partitions), "DURABILITY": "single", "LOG_LEVEL": "error",
 		"JWT_ISSUERS": auth.Issuers[0], "JWT_AUDIENCES": auth.Audiences[0], "JWT_JWKS": auth.JWKS,
 		"RATE_PER_ADDRESS": "5000", "RATE_PER_MEMBER": "5000",
-		"SMTP_ADDR": r.openInbox(filepath.Join(dir, "inbox")), "SMTP_SECURITY": "none", "MAIL_FROM": "Shop <shop@shop.example>",
+		"SMTP_ADDR": r.openInbox(filepath.Join(dir, "inbox")), "MAIL_FROM": "Shop <shop@shop.example>",
 		"SHOP_URL": "https://shop.example", "MEMBERS_FILE": file,
 	}
 	return r

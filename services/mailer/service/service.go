@@ -24,10 +24,11 @@ import (
 // Config is mailer's environment.
 type Config struct {
 	host.Config
-	// SMTPAddr is host:port of the mail server, SMTPSecurity none, starttls or tls. A password needs one
-	// of the latter two.
-	SMTPAddr     string        `env:"SMTP_ADDR"`
-	SMTPSecurity string        `env:"SMTP_SECURITY" envDefault:"starttls"`
+	// SMTPAddr is host:port of the mail server.
+	SMTPAddr string `env:"SMTP_ADDR"`
+	// SMTPSecurity is none, starttls or tls; "": none for a server on this machine, else starttls. A
+	// password needs one of the latter two.
+	SMTPSecurity string        `env:"SMTP_SECURITY"`
 	SMTPUsername string        `env:"SMTP_USERNAME"`
 	SMTPPassword run.Secret    `env:"SMTP_PASSWORD"`
 	SMTPTimeout  time.Duration `env:"SMTP_TIMEOUT" envDefault:"8s"`
@@ -66,8 +67,12 @@ func (c *Config) sender() (*smtp.Sender, error) {
 	if err != nil {
 		return nil, errors.New("the mail server's port is not a number")
 	}
+	security := smtp.Security(c.SMTPSecurity)
+	if ip := net.ParseIP(name); security == "" && (name == "localhost" || ip != nil && ip.IsLoopback()) {
+		security = smtp.None // nobody listens in between; smtp's own default is starttls
+	}
 	return smtp.New(smtp.Config{
-		Host: name, Port: number, Security: smtp.Security(c.SMTPSecurity), From: c.MailFrom,
+		Host: name, Port: number, Security: security, From: c.MailFrom,
 		Username: c.SMTPUsername, Password: c.SMTPPassword.Reveal(), Timeout: c.SMTPTimeout,
 	})
 }
