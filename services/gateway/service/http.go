@@ -225,7 +225,8 @@ func (s *server) postReplay(c echo.Context) error {
 	}
 	if req.Filter == (host.ReplayFilter{}) {
 		return fault.Invalid(fault.FieldError{
-			Pointer: "/filter", Code: fault.CodeMissingField, Detail: "Name a service, a group or a subject."})
+			Pointer: "/filter", Code: fault.CodeMissingField, Detail: "Name a service, a group or a subject.",
+		})
 	}
 	list, err := s.replay(c.Request().Context(), caller(c), req)
 	if err != nil {

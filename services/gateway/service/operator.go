@@ -130,7 +130,8 @@ func (s *server) replay(ctx context.Context, c upstream.Caller, req host.ReplayR
 	if req.Filter.Service != "" {
 		if s.services[req.Filter.Service] == nil {
 			return joined[host.ReplayResult]{}, fault.Invalid(fault.FieldError{
-				Pointer: "/filter/service", Code: fault.CodeInvalidField, Detail: "There is no such service."})
+				Pointer: "/filter/service", Code: fault.CodeInvalidField, Detail: "There is no such service.",
+			})
 		}
 		names = []string{req.Filter.Service}
 	}

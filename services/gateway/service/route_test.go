@@ -9,9 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/quadrille-io/quadrille/pkg/host"
+	"github.com/quadrille-io/quadrille/pkg/web"
 	"github.com/quadrille-io/quadrille/services/gateway"
 	"github.com/quadrille-io/quadrille/services/gateway/openapi"
 )
@@ -28,7 +27,10 @@ func TestRoutesAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := echo.New()
+	e, err := web.New(web.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.routes(e, &host.Host[gateway.World]{})
 	served := map[string]bool{}
 	for _, route := range e.Routes() {

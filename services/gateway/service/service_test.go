@@ -3,6 +3,7 @@ package service_test
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -128,8 +129,8 @@ func (r *rig) until(id, member, eventType string) (lines []map[string]any) {
 	return lines
 }
 
-// stream opens a live timeline.
-func (r *rig) stream(id, last string) *http.Response {
+// stream opens a live timeline and returns its status and its lines.
+func (r *rig) stream(id, last string) (int, *bufio.Scanner) {
 	r.t.Helper()
 	headers := []string{"Accept", "text/event-stream"}
 	if last != "" {
@@ -140,7 +141,10 @@ func (r *rig) stream(id, last string) *http.Response {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { resp.Body.Close() })
-	return resp
+	if got := resp.Header.Get("Content-Type"); resp.StatusCode == http.StatusOK && got != "text/event-stream" {
+		r.t.Errorf("a stream of type %q", got)
+	}
+	return resp.StatusCode, bufio.NewScanner(resp.Body)
 }
 
 // next reads a stream up to its next event; io.EOF at its end.
@@ -161,11 +165,7 @@ func next(scanner *bufio.Scanner) (id string, line map[string]any, err error) {
 
 func testStream(t *testing.T, r *rig) {
 	id, lines := r.order("alice")
-	resp := r.stream(id, "")
-	if got := resp.Header.Get("Content-Type"); got != "text/event-stream" {
-		t.Fatalf("content type %q", got)
-	}
-	live := bufio.NewScanner(resp.Body)
+	_, live := r.stream(id, "")
 	for _, want := range lines {
 		if eventID, line, err := next(live); err != nil || eventID != want["id"] || line["type"] != want["type"] {
 			t.Fatalf("stream has %v, want %v: %v", line, want, err)
@@ -180,19 +180,18 @@ func testStream(t *testing.T, r *rig) {
 	if err != nil || line["type"] != "OrderCompleted" || line["causationId"] != paid {
 		t.Fatalf("stream has %v: %v", line, err)
 	}
-	if _, line, err := next(live); err != io.EOF {
+	if _, line, err := next(live); !errors.Is(err, io.EOF) {
 		t.Fatalf("the stream goes on with %v: %v", line, err)
 	}
 	// Who comes back gets the rest, and is told when there is none.
-	resp = r.stream(id, lines[1]["id"].(string))
-	again := bufio.NewScanner(resp.Body)
+	_, again := r.stream(id, lines[1]["id"].(string))
 	for _, want := range []string{"PaymentCompleted", "OrderCompleted"} {
 		if _, line, err := next(again); err != nil || line["type"] != want {
 			t.Fatalf("after coming back: %v, want %s: %v", line, want, err)
 		}
 	}
-	if resp = r.stream(id, lastID); resp.StatusCode != http.StatusNoContent {
-		t.Errorf("after the end: %d, want 204", resp.StatusCode)
+	if status, _ := r.stream(id, lastID); status != http.StatusNoContent {
+		t.Errorf("after the end: %d, want 204", status)
 	}
 }
 

@@ -134,7 +134,8 @@ func (h *handlers) order(c echo.Context) error {
 	order, err := store.Order(ctx, h.Pool, id)
 	if errors.Is(err, store.ErrNoOrder) {
 		return h.show(c, http.StatusNotFound, "message", view{Title: "No such order", At: "orders", Body: messageView{
-			"No order of this id has been seen. One that was just placed shows up within a second."}})
+			"No order of this id has been seen. One that was just placed shows up within a second.",
+		}})
 	}
 	if err != nil {
 		return err
@@ -144,7 +145,8 @@ func (h *handlers) order(c echo.Context) error {
 		return err
 	}
 	return h.show(c, http.StatusOK, "order", view{
-		Title: "Order " + shortID(id), At: "orders", Body: orderView{Order: order, Lines: timeline(events)}})
+		Title: "Order " + shortID(id), At: "orders", Body: orderView{Order: order, Lines: timeline(events)},
+	})
 }
 
 func (h *handlers) failures(c echo.Context) error {
@@ -156,7 +158,8 @@ func (h *handlers) failures(c echo.Context) error {
 		return err
 	}
 	return h.show(c, http.StatusOK, "failures", view{
-		Title: "Failures", At: "failures", Body: failuresView{Groups: groups, Unavailable: missing}})
+		Title: "Failures", At: "failures", Body: failuresView{Groups: groups, Unavailable: missing},
+	})
 }
 
 func (h *handlers) show(c echo.Context, status int, page string, v view) error {
