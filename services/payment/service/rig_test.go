@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -238,12 +239,46 @@ func (r *rig) of(order string, n int) []event {
 	return events
 }
 
+// caughtUp waits until everything on the topics payment reads has been dealt with.
+func (r *rig) caughtUp() {
+	r.t.Helper()
+	ends, err := kadm.NewClient(r.client).ListEndOffsets(r.t.Context(), r.prefix+"order.v1", r.prefix+"stock.v1", r.prefix+"coupon.v1")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	testkit.Eventually(r.t, 30*time.Second, func() error {
+		var open error
+		ends.Each(func(end kadm.ListedOffset) {
+			var next int64
+			err := r.pool.QueryRow(r.t.Context(), `SELECT next_offset FROM fence WHERE topic = $1 AND partition = $2`, end.Topic, end.Partition).Scan(&next)
+			if err == nil && next < end.Offset {
+				err = fmt.Errorf("%s/%d is read to %d of %d", end.Topic, end.Partition, next, end.Offset)
+			}
+			open = errors.Join(open, err)
+		})
+		return open
+	})
+}
+
+// emitted is how many events the service has ever emitted about an order, published or not yet.
+func (r *rig) emitted(order string) int {
+	r.t.Helper()
+	var n int
+	if err := r.pool.QueryRow(r.t.Context(), `SELECT emitted FROM subject WHERE id = $1`, order).Scan(&n); err != nil {
+		r.t.Fatal(err)
+	}
+	return n
+}
+
 // response is an answer of the API.
 type response struct {
 	status int
 	header http.Header
 	body   map[string]any
 }
+
+// more says whether a list goes on.
+func (a response) more() bool { more, _ := a.body["hasMore"].(bool); return more }
 
 // token signs one for the subject.
 func (r *rig) token(subject string, roles ...string) string {

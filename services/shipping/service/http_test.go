@@ -1,0 +1,175 @@
+package service_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/quadrille-io/quadrille/pkg/run"
+	"github.com/quadrille-io/quadrille/services/shipping/service"
+	"github.com/quadrille-io/quadrille/services/simulator/outage"
+)
+
+const webhooks = "/webhooks/shipping/simulator"
+
+func notice(id, booking, order, status string) string {
+	return fmt.Sprintf(`{"id":%q,"bookingId":%q,"reference":%q,"status":%q,"occurredAt":"2026-01-01T00:00:00Z"}`, id, booking, order, status)
+}
+
+// Nobody but the carrier, and only now: whatever else comes in changes nothing.
+func TestForgedWebhooks(t *testing.T) {
+	t.Parallel()
+	r := start(t, patience)
+	order, trigger := r.complete("kim-home")
+	r.want(order, 1, trigger, prepared(order))
+	booking := r.firm.parcels(order)[0].BookingID
+	body, now := notice("w1", booking, order, "dispatched"), time.Now()
+	genuine := signed(secret, now, body)
+	for name, c := range map[string]struct {
+		path, body string
+		headers    []string
+		status     int
+		code       string
+	}{
+		"no signature":        {webhooks, body, nil, 401, "invalid_signature"},
+		"another secret":      {webhooks, body, signed("whsec_other", now, body), 401, "invalid_signature"},
+		"another body":        {webhooks, body + " ", genuine, 401, "invalid_signature"},
+		"another time":        {webhooks, body, []string{genuine[0], "1", genuine[2], genuine[3]}, 401, "invalid_signature"},
+		"too old":             {webhooks, body, signed(secret, now.Add(-310*time.Second), body), 401, "invalid_signature"},
+		"from the future":     {webhooks, body, signed(secret, now.Add(310*time.Second), body), 401, "invalid_signature"},
+		"nobody's carrier":    {"/webhooks/shipping/other", body, genuine, 404, "not_found"},
+		"not understood":      {webhooks, "[]", signed(secret, now, "[]"), 400, "invalid_field"},
+		"parcel has not left": {webhooks, body, genuine, 503, "service_unavailable"},
+	} {
+		if a := r.call("", "POST", c.path, c.body, c.headers...); a.status != c.status || a.body["code"] != c.code {
+			t.Errorf("%s: %d %v, want %d %s", name, a.status, a.body, c.status, c.code)
+		}
+	}
+	for _, unknown := range []string{
+		notice("w2", booking, newID(), "dispatched"), notice("w3", "another", order, "dispatched"), strings.Replace(notice("w4", booking, "ORDER", "dispatched"), "ORDER", `x\u0000`, 1),
+	} {
+		if a := r.call("", "POST", webhooks, unknown, signed(secret, now, unknown)...); a.status != 404 {
+			t.Errorf("%s: %d %v", unknown, a.status, a.body)
+		}
+	}
+	if n := r.emitted(order); n != 1 {
+		t.Errorf("%d events of forged webhooks", n-1)
+	}
+}
+
+// The same webhook again, late, or many times at once, is answered the same and told once. Both secrets
+// hold while the carrier changes them.
+func TestWebhookAgain(t *testing.T) {
+	t.Parallel()
+	r := start(t, patience)
+	order, trigger := r.complete("kim-home")
+	booked := r.want(order, 1, trigger, prepared(order))
+	r.firm.advance(order, "delivered") // before anybody hears of the dispatch
+	left := r.want(order, 2, booked, dispatched(order))
+	r.want(order, 3, left, delivered(order))
+	booking := r.firm.parcels(order)[0].BookingID
+	var sent sync.WaitGroup
+	for i := range 20 {
+		sent.Go(func() {
+			body := notice(fmt.Sprint("w", i%2), booking, order, []string{"dispatched", "delivered"}[i%2])
+			if a := r.call("", "POST", webhooks, body, signed([]string{secret, "old"}[i/10], time.Now(), body)...); a.status != 204 {
+				t.Errorf("webhook: %d %v", a.status, a.body)
+			}
+		})
+	}
+	sent.Wait()
+	if n := r.emitted(order); n != 3 {
+		t.Errorf("%d events, want the three", n)
+	}
+}
+
+// A webhook that comes before we know of the parcel is refused, and the refusal is not remembered: the
+// carrier sends it again, and then it counts.
+func TestWebhookComesTooEarly(t *testing.T) {
+	t.Parallel()
+	r := start(t, patience)
+	order := newID()
+	// Booked under our key by a life of ours that ended before it had written anything down.
+	booking := r.firm.book("parcel-"+order, order)
+	r.firm.advance(order, "dispatched")
+	early := notice("early", booking, order, "dispatched")
+	if a := r.call("", "POST", webhooks, early, signed(secret, time.Now(), early)...); a.status != 404 {
+		t.Errorf("before the shipment: %d %v", a.status, a.body)
+	}
+	trigger := r.completed(order, "kim-home")
+	booked := r.want(order, 1, trigger, prepared(order))
+	r.want(order, 2, booked, dispatched(order))
+	if a := r.call("", "POST", webhooks, early, signed(secret, time.Now(), early)...); a.status != 204 {
+		t.Errorf("the same again: %d %v", a.status, a.body)
+	}
+	r.untilTold()
+}
+
+// The webhook is a hint: while the carrier's API does not confirm it, it is to be sent again.
+func TestWebhookWhileTheCarrierIsDown(t *testing.T) {
+	t.Parallel()
+	r := start(t, patience)
+	order, trigger := r.complete("kim-home")
+	booked := r.want(order, 1, trigger, prepared(order))
+	booking := r.firm.parcels(order)[0].BookingID
+	r.firm.fault(outage.Fault{Mode: outage.Down})
+	r.firm.advanceParcel(booking, "dispatched") // the van drives all the same
+	body := notice("w", booking, order, "dispatched")
+	a := r.call("", "POST", webhooks, body, signed(secret, time.Now(), body)...)
+	if a.status != 503 || a.header.Get("Retry-After") == "" {
+		t.Errorf("while the carrier is down: %d %v", a.status, a.body)
+	}
+	r.firm.fault(outage.Fault{})
+	r.want(order, 2, booked, dispatched(order))
+	r.untilTold()
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	r := start(t, patience)
+	order, trigger := r.complete("kim-home")
+	r.want(order, 1, trigger, prepared(order))
+	path := "/api/v1/orders/" + order + "/shipment"
+	for _, c := range []struct {
+		token, method, path string
+		status              int
+		code                string
+	}{
+		{"", "GET", path, 401, "unauthenticated"},
+		{r.token("lee"), "GET", path, 404, "not_found"}, // somebody else's
+		{r.token("kim"), "GET", "/api/v1/orders/" + newID() + "/shipment", 404, "not_found"},
+		{r.token("kim"), "GET", "/api/v1/orders/%00/shipment", 404, "not_found"},
+		{r.token("kim"), "POST", path, 405, "method_not_allowed"},
+		{"", "GET", webhooks, 405, "method_not_allowed"},
+		{r.token("kim"), "GET", "/internal/v1/failures", 403, "forbidden"},
+	} {
+		if a := r.call(c.token, c.method, c.path, ""); a.status != c.status || a.body["code"] != c.code {
+			t.Errorf("%s %s: %d %v, want %d %s", c.method, c.path, a.status, a.body, c.status, c.code)
+		}
+	}
+}
+
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	environ := map[string]string{
+		"DATABASE_URL": "postgres://localhost/shipping", "KAFKA_BROKERS": "localhost:9092", "JWT_ISSUERS": "i", "JWT_AUDIENCES": "a",
+		"JWT_JWKS": "{}", "CARRIER_URL": "http://localhost:1", "CARRIER_WEBHOOK_SECRET": "new,old",
+	}
+	var good service.Config
+	if err := run.LoadFrom(environ, &good); err != nil || len(good.WebhookSecrets) != 2 {
+		t.Fatalf("%v, %v", good.WebhookSecrets, err)
+	}
+	for name, value := range map[string]string{"CARRIER": "pigeon", "CARRIER_URL": "", "CARRIER_WEBHOOK_SECRET": "a,,b", "CARRIER_TIMEOUT": "0s"} {
+		was, set := environ[name]
+		environ[name] = value
+		var cfg service.Config
+		if err := run.LoadFrom(environ, &cfg); err == nil || !strings.Contains(err.Error(), name+":") {
+			t.Errorf("%s=%s: %v", name, value, err)
+		}
+		if environ[name] = was; !set {
+			delete(environ, name)
+		}
+	}
+}
