@@ -100,7 +100,7 @@ func (s *server) routes(e *echo.Echo, h *host.Host[gateway.World]) {
 func caller(c echo.Context) upstream.Caller {
 	return upstream.Caller{
 		Authorization: c.Request().Header.Get(echo.HeaderAuthorization), RequestID: web.RequestID(c),
-		ContentType: c.Request().Header.Get(echo.HeaderContentType),
+		Address: c.RealIP(), ContentType: c.Request().Header.Get(echo.HeaderContentType),
 	}
 }
 

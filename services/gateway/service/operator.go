@@ -158,7 +158,9 @@ func (s *server) subscriptions(ctx context.Context, c upstream.Caller) (joined[e
 	})
 	out := joined[engine.Subscription]{Data: []engine.Subscription{}, Unavailable: missing}
 	for _, name := range slices.Sorted(maps.Keys(states)) {
-		out.Data = append(out.Data, states[name])
+		state := states[name]
+		state.Stopped = orEmpty(state.Stopped)
+		out.Data = append(out.Data, state)
 	}
 	return out, err
 }

@@ -24,8 +24,9 @@ func played(w http.ResponseWriter, r *http.Request) {
 		"POST /api/v1/coupons/quote": `{"discountAmount":300,"problem":null}`,
 		"GET /internal/v1/failures":  `{"data":[],"hasMore":false}`,
 	}[r.Method+" "+r.URL.Path]
+	body, _ := io.ReadAll(r.Body)
 	w.Header().Set("Content-Type", "application/json")
-	if answer == "" {
+	if answer == "" || strings.Contains(string(body), "NO-ANSWER") {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		answer = `{"code":"service_unavailable","status":503}`
 	}
@@ -214,6 +215,10 @@ func testPreview(t *testing.T, r *rig) {
 		if part(name) != want {
 			t.Errorf("%s: %s, want %s", name, part(name), want)
 		}
+	}
+	a = r.expect(http.StatusOK, r.token("alice"), "POST", "/api/v1/orders/preview", strings.Replace(body, "WELCOME", "NO-ANSWER", 1))
+	if part("coupon") != "null" || !strings.Contains(part("notes"), `"service":"coupon"`) {
+		t.Errorf("coupon is down: %s, notes %s", part("coupon"), part("notes"))
 	}
 	if a := r.call(r.token("alice"), "POST", "/api/v1/orders/preview", `{"item":[]}`); a.Status != http.StatusBadRequest || a.code() != "unknown_field" {
 		t.Errorf("unknown field: %d %s", a.Status, a.Text)

@@ -152,7 +152,7 @@ func (h *handlers) order(c echo.Context) error {
 func (h *handlers) failures(c echo.Context) error {
 	token, _ := c.Get(tokenKey).(string)
 	groups, missing, err := h.Failures(c.Request().Context(), upstream.Caller{
-		Authorization: "Bearer " + token, RequestID: web.RequestID(c),
+		Authorization: "Bearer " + token, RequestID: web.RequestID(c), Address: c.RealIP(),
 	})
 	if err != nil {
 		return err

@@ -45,6 +45,8 @@ type Caller struct {
 	// Authorization is the caller's own header.
 	Authorization string
 	RequestID     string
+	// Address is the caller's own, so that a service that trusts this proxy limits the caller and not the gateway.
+	Address string
 	// ContentType of a body that is passed on as it came; "" is JSON.
 	ContentType string
 }
@@ -84,6 +86,9 @@ func (s *Service) Ask(ctx context.Context, c Caller, timeout time.Duration, meth
 	}
 	if c.Authorization != "" {
 		req.Header.Set("Authorization", c.Authorization)
+	}
+	if c.Address != "" {
+		req.Header.Set("X-Forwarded-For", c.Address)
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", cmp.Or(c.ContentType, "application/json"))
