@@ -3,8 +3,12 @@
 package choreography
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/services/coupon"
+	"github.com/quadrille-io/quadrille/services/gateway"
 	"github.com/quadrille-io/quadrille/services/mailer"
 	"github.com/quadrille-io/quadrille/services/order"
 	"github.com/quadrille-io/quadrille/services/payment"
@@ -21,5 +25,22 @@ func Topologies() []flow.Topology {
 		payment.Topology.Topology(),
 		shipping.Topology.Topology(),
 		mailer.Topology.Topology(),
+		gateway.Topology.Topology(),
 	}
+}
+
+// shortName is an event type's own name: StockDecreased of quadrille.stock.v1.StockDecreased.
+func shortName(eventType string) string { return eventType[strings.LastIndexByte(eventType, '.')+1:] }
+
+// emittedBy lists the event types a service may emit, in the order of its declaration.
+func emittedBy(t flow.Topology) []string {
+	var all []string
+	for _, edge := range t.Edges {
+		for _, name := range edge.Emits {
+			if !slices.Contains(all, name) {
+				all = append(all, name)
+			}
+		}
+	}
+	return all
 }

@@ -1,0 +1,93 @@
+package choreography
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/kafka"
+)
+
+// retention is how long events can be read again, by a subscriber that was away or one that is new.
+const retention = 7 * 24 * time.Hour
+
+// memberTopic has personal data: it keeps the last state of each member and nothing for anybody else.
+const memberTopic = "member.v1"
+
+// memberReaders are the only services that may read it.
+var memberReaders = []string{"order", "shipping", "mailer"}
+
+// toCome are listeners that are declared here before they are built, so that access rules and topics do
+// not change when they are.
+var toCome = []flow.Topology{{
+	Service: "dataplatform", Listens: []string{"order.v1", "stock.v1", "coupon.v1", "payment.v1", "shipping.v1"},
+}}
+
+// Topics is deploy/topics.yaml: every topic with its settings, and for every service the topics it may
+// write and read and the group it reads with. A topic is written by its owner alone.
+func Topics(all []flow.Topology) string {
+	all = append(slices.Clone(all), toCome...)
+	var b strings.Builder
+	b.WriteString(`# Generated from the declared choreography by "make generate"; do not edit.
+#
+# Names are without the configured prefix. The number of partitions is never changed once a topic exists:
+# a key would move to another partition, and the order of its events with it.
+topics:
+`)
+	for _, topic := range topicNames(all) {
+		topicYAML(&b, topic)
+	}
+	topicYAML(&b, memberTopic)
+	b.WriteString(`
+# One principal per service. Write: produce, idempotently. Read: consume, with the group of the same name.
+principals:
+`)
+	for _, t := range all {
+		var write []string
+		if names := emittedBy(t); len(names) > 0 {
+			write = []string{flow.Topic(names[0])}
+		}
+		read := t.Topics()
+		if slices.Contains(memberReaders, t.Service) {
+			read = append(read, memberTopic)
+			slices.Sort(read)
+		}
+		principalYAML(&b, t.Service, write, read)
+	}
+	principalYAML(&b, "member", []string{memberTopic}, nil)
+	return b.String()
+}
+
+// topicNames lists the topics of all events that are emitted, in the order of the services.
+func topicNames(all []flow.Topology) []string {
+	var names []string
+	for _, t := range all {
+		for _, name := range emittedBy(t) {
+			if topic := flow.Topic(name); !slices.Contains(names, topic) {
+				names = append(names, topic)
+			}
+		}
+	}
+	return names
+}
+
+func topicYAML(b *strings.Builder, topic string) {
+	owner, _, _ := strings.Cut(topic, ".")
+	fmt.Fprintf(b, "  - name: %s\n    owner: %s\n    partitions: %d\n    replication: 3\n    config:\n", topic, owner, kafka.Partitions)
+	fmt.Fprintf(b, "      min.insync.replicas: 2\n")
+	if topic == memberTopic {
+		b.WriteString("      cleanup.policy: compact\n      # An erased member's data is gone after this long at the latest.\n      max.compaction.lag.ms: 86400000\n")
+		return
+	}
+	fmt.Fprintf(b, "      cleanup.policy: delete\n      retention.ms: %d\n", retention.Milliseconds())
+}
+
+func principalYAML(b *strings.Builder, service string, write, read []string) {
+	list := func(names []string) string { return "[" + strings.Join(names, ", ") + "]" }
+	fmt.Fprintf(b, "  - name: %s\n    write: %s\n    read: %s\n", service, list(write), list(read))
+	if len(read) > 0 {
+		fmt.Fprintf(b, "    group: %s\n", service)
+	}
+}
