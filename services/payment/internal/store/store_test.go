@@ -88,8 +88,7 @@ func anyPayment(order string) *rapid.Generator[payment.Payment] {
 	})
 }
 
-// What Save wrote, Load gives back, new rows and changed ones alike; and an answer, which names no
-// member, brings the balance of the payment's member.
+// What Save wrote, Load gives back, new rows and changed ones alike.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	pool := database(t)
@@ -145,6 +144,25 @@ func TestRoundTrip(t *testing.T) {
 			r.Fatalf("-saved +loaded:\n%s", diff)
 		}
 	})
+}
+
+// A declined charge gives points back, and its answer names no member: the payment says whose they are.
+func TestAnswerBringsTheMembersBalance(t *testing.T) {
+	t.Parallel()
+	pool := database(t)
+	world := &payment.World{}
+	world.Payments.Put("o", payment.Payment{OrderID: "o", UserID: "kim"})
+	world.Points.Put("kim", payment.Points{UserID: "kim", Balance: 7})
+	if err := save(t.Context(), pool, world); err != nil {
+		t.Fatal(err)
+	}
+	got, err := load(t.Context(), pool, answer("o"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if points, found := got.Points.Get("kim"); !found || points.Balance != 7 {
+		t.Errorf("balance %d, found %t", points.Balance, found)
+	}
 }
 
 var timeEqual = cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) && a.Location() == b.Location() })
