@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
@@ -244,6 +245,13 @@ func (s *server) getSubscriptions(c echo.Context) error {
 }
 
 func (s *server) postResume(c echo.Context) error {
+	// The reason alone is taken, and the audit has it already; anything else is a mistake of the caller.
+	var body struct {
+		Reason *string `json:"reason"`
+	}
+	if err := web.DecodeOptional(c, &body); err != nil {
+		return err
+	}
 	if err := s.resume(c.Request().Context(), caller(c), c.Param("service")); err != nil {
 		return err
 	}
@@ -297,7 +305,7 @@ func (s *server) audited(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// longestReason bounds what is kept of a reason, in bytes.
+// longestReason bounds a reason, in characters.
 const longestReason = 500
 
 // reasonOf reads the member "reason" of the body, "" if there is none, and leaves the body to be read again.
@@ -313,7 +321,11 @@ func reasonOf(c echo.Context) (string, error) {
 	if json.Unmarshal(body, &said) != nil {
 		return "", nil // not ours to refuse: the handler says what is wrong with it
 	}
+	if text, is := said.Reason.(string); is && utf8.RuneCountInString(text) > longestReason {
+		return "", fault.Invalid(fault.FieldError{
+			Pointer: "/reason", Code: fault.CodeInvalidField, Detail: fmt.Sprintf("The reason is at most %d characters.", longestReason),
+		})
+	}
 	reason, _ := said.Reason.(string)
-	reason = strings.ToValidUTF8(strings.ReplaceAll(reason, "\x00", ""), "")
-	return strings.ToValidUTF8(reason[:min(len(reason), longestReason)], ""), nil
+	return strings.ToValidUTF8(strings.ReplaceAll(reason, "\x00", ""), ""), nil
 }
