@@ -101,7 +101,7 @@ type couponCommand struct {
 
 type couponIssueCommand struct {
 	PolicyID string `arg:"" name:"policy-id" optional:"" default:"WELCOME" help:"The policy."`
-	User2    bool   `help:"As the second customer."`
+	User2    bool   `name:"user2" help:"As the second customer."`
 }
 
 // Run issues the coupon; who has it already gets the same one.

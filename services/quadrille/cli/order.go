@@ -47,7 +47,7 @@ type createCommand struct {
 	Coupon   string        `help:"Coupon, or the policy of one the customer has."`
 	Discount *int64        `help:"What the coupon is expected to be worth; asked for if absent."`
 	Policy   string        `help:"What to do if the coupon fails: CANCEL_ORDER or PAY_FULL_PRICE." enum:"CANCEL_ORDER,PAY_FULL_PRICE" default:"CANCEL_ORDER"`
-	User2    bool          `help:"As the second customer."`
+	User2    bool          `name:"user2" help:"As the second customer."`
 	Key      string        `help:"Idempotency-Key; a new one if absent."`
 	Wait     int           `help:"Instead of following, let the one request wait up to so many seconds (at most 30)." placeholder:"SECONDS"`
 	Timeout  time.Duration `help:"How long to follow at most." default:"2m"`
@@ -148,7 +148,7 @@ func (c *createCommand) worth(ctx context.Context, client rest.Client, body map[
 
 type watchCommand struct {
 	OrderID string        `arg:"" name:"order-id" help:"The order."`
-	User2   bool          `help:"As the second customer."`
+	User2   bool          `name:"user2" help:"As the second customer."`
 	Timeout time.Duration `help:"How long to follow at most." default:"2m"`
 }
 
@@ -163,7 +163,7 @@ func (c *watchCommand) Run(ctx context.Context, s *session) error {
 
 type getCommand struct {
 	OrderID string `arg:"" name:"order-id" help:"The order."`
-	User2   bool   `help:"As the second customer."`
+	User2   bool   `name:"user2" help:"As the second customer."`
 }
 
 // Run shows the order.
@@ -183,7 +183,7 @@ func (c *getCommand) Run(ctx context.Context, s *session) error {
 type cancelCommand struct {
 	OrderID string        `arg:"" name:"order-id" help:"The order."`
 	Reason  string        `help:"Why; kept with the order." default:"changed my mind"`
-	User2   bool          `help:"As the second customer."`
+	User2   bool          `name:"user2" help:"As the second customer."`
 	Timeout time.Duration `help:"How long to follow at most." default:"2m"`
 }
 

@@ -13,8 +13,8 @@ import (
 	"path/filepath"
 	"time"
 
-
 	"github.com/quadrille-io/quadrille/pkg/embed"
+	"github.com/quadrille-io/quadrille/pkg/engine"
 	"github.com/quadrille-io/quadrille/pkg/run"
 	"github.com/quadrille-io/quadrille/services/quadrille/local"
 	"github.com/quadrille-io/quadrille/services/simulator"
@@ -111,6 +111,9 @@ func (p *parts) start(ctx context.Context) (err error) {
 	p.say("starting " + fmt.Sprint(len(local.Services())) + " services")
 	p.system, err = local.Start(ctx, local.Config{
 		Dir: p.home.dir, Databases: databases, Brokers: p.broker.Addrs(), Gateway: gateway, Log: p.log,
+		// A call that was under way when the process was killed is somebody's until its lease ends. Here
+		// nobody else can have it, and a person waits: 12 s instead of 30.
+		Tuning:     engine.Tuning{CallTimeout: 5 * time.Second, CallLease: 12 * time.Second},
 		Simulators: simulator.Config{Carrier: carrier.Config{DispatchDelay: p.options.CarrierDelay}},
 	})
 	if err != nil {
