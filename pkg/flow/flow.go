@@ -49,12 +49,12 @@ func (k Kind) String() string {
 // Handler binds one type of input to the function that decides it. It is made by On, OnCommand,
 // OnAnswer and OnDeadline and completed with Emits and Calls.
 type Handler[W any] struct {
-	kind   Kind
-	input  reflect.Type
-	name   string
-	fn     string
-	emits  []protoreflect.FullName
-	calls  []string
+	kind  Kind
+	input reflect.Type
+	name  string
+	fn    string
+	emits []protoreflect.FullName
+	calls []string
 	// listens names the topics of a Listen handler.
 	listens []string
 	decide  func(w *W, msg any, m Meta) (Reply, []Event)
