@@ -47,7 +47,7 @@ type Page struct {
 func PageOf(c echo.Context) (Page, error) {
 	page := Page{Limit: defaultLimit, StartingAfter: c.QueryParam("startingAfter")}
 	if len(page.StartingAfter) > 255 {
-		return page, invalidParameter("startingAfter", "startingAfter is longer than 255 characters.")
+		return page, InvalidParameter("startingAfter", "startingAfter is longer than 255 characters.")
 	}
 	text := c.QueryParam("limit")
 	if text == "" {
@@ -55,13 +55,14 @@ func PageOf(c echo.Context) (Page, error) {
 	}
 	limit, err := strconv.Atoi(text)
 	if err != nil || limit < 1 || limit > maxLimit {
-		return page, invalidParameter("limit", "limit must be an integer from 1 to 100.")
+		return page, InvalidParameter("limit", "limit must be an integer from 1 to 100.")
 	}
 	page.Limit = limit
 	return page, nil
 }
 
-func invalidParameter(name, detail string) error {
+// InvalidParameter is 400 invalid_parameter for a parameter of the query. The detail says what it can be.
+func InvalidParameter(name, detail string) error {
 	return fault.New(http.StatusBadRequest, fault.CodeInvalidParameter, detail,
 		fault.FieldError{Pointer: "?" + name, Code: fault.CodeInvalidParameter, Detail: detail})
 }
