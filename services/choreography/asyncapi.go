@@ -129,12 +129,16 @@ func (d *document) whole() mapping {
 			messages.add(name, d.messageSection(name))
 		}
 		channels.add(topic, mapping{
-			{"address", topic}, {"description", d.channelText(topic)}, {"messages", inChannel},
+			{"address", topic},
+			{"description", d.channelText(topic)},
+			{"messages", inChannel},
 			{"bindings", mapping{{"kafka", d.kafkaBinding(topic)}}},
 		})
 		sent = mapping{
-			{"action", "send"}, {"channel", mapping{{"$ref", "#/channels/" + topic}}},
-			{"summary", "What the " + owner + " service publishes."}, {"messages", refs},
+			{"action", "send"},
+			{"channel", mapping{{"$ref", "#/channels/" + topic}}},
+			{"summary", "What the " + owner + " service publishes."},
+			{"messages", refs},
 		}
 		operations.add(owner, sent)
 	}
@@ -144,7 +148,8 @@ func (d *document) whole() mapping {
 	return mapping{
 		{"asyncapi", "3.0.0"},
 		{"info", mapping{
-			{"title", "Quadrille events"}, {"version", "1.0.0"},
+			{"title", "Quadrille events"},
+			{"version", "1.0.0"},
 			{"description", "Every fact of the choreography, as CloudEvents 1.0 in Kafka's binary mode: attributes are headers, the value is the protobuf message. " +
 				"Consumers need at-least-once delivery and order per key only; they drop repeated events by ce_id and see gaps by ce_sequence."},
 			{"license", mapping{{"name", "Apache-2.0"}}},
@@ -203,7 +208,8 @@ func envelope() mapping {
 		"ce_correlationid", "ce_partitionkey", "content-type",
 	}
 	return mapping{
-		{"type", "object"}, {"required", required},
+		{"type", "object"},
+		{"required", required},
 		{"properties", mapping{
 			{"ce_specversion", mapping{{"type", "string"}, {"const", "1.0"}}},
 			{"ce_id", id("UUIDv7 of the event. The same event may come again: drop what has been seen.")},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
 )
@@ -81,4 +82,9 @@ func Name(msg any) string {
 	}
 	full := fmt.Sprintf("%T", msg)
 	return full[strings.LastIndexByte(full, '.')+1:]
+}
+
+// Stamp is the moment some seconds after Now, as events carry it.
+func Stamp(seconds int) *timestamppb.Timestamp {
+	return timestamppb.New(Now.Add(time.Duration(seconds) * time.Second))
 }

@@ -217,11 +217,10 @@ type end struct {
 	// inHand is what the provider has charged and not refunded.
 	inHand int64
 	parcel uint8
-	now    *state
 }
 
 func (s *search) judge(now *state) string {
-	e := end{variant: s.system.variant, parcel: now.parcel, now: now}
+	e := end{variant: s.system.variant, parcel: now.parcel}
 	e.order = s.orderIn(now)
 	product, _ := s.system.stock.row(now.world[atStock], s.worlds[atStock]).Products.Get(productID)
 	e.quantity = product.Quantity
@@ -332,9 +331,16 @@ func (s *search) undoComplete(now *state, o order.Order) string {
 // completed: pieces, coupon, points and money are taken, to the unit, and the parcel is where the order
 // says it is.
 func (e *end) completed() string {
+	if rule := e.taken(); rule != "" {
+		return rule
+	}
+	return e.sent()
+}
+
+func (e *end) taken() string {
 	o := e.order
 	used := e.coupon.UsedBy == orderID
-	taken := e.variant.Balance - e.points
+	points := e.variant.Balance - e.points
 	switch {
 	case e.quantity != e.variant.startingStock()-pieces:
 		return fmt.Sprintf("stock is %d, was %d", e.quantity, e.variant.startingStock())
@@ -344,22 +350,28 @@ func (e *end) completed() string {
 		return fmt.Sprintf("the discount is %d", o.DiscountAmount)
 	case e.variant.Coupon && e.variant.Policy == order.CancelOrder && !used:
 		return "at full price, to which nobody has agreed"
-	case taken != o.PointAmount:
-		return fmt.Sprintf("%d points are taken, it says %d", taken, o.PointAmount)
+	case points != o.PointAmount:
+		return fmt.Sprintf("%d points are taken, it says %d", points, o.PointAmount)
 	case e.inHand != o.PaymentAmount:
 		return fmt.Sprintf("the provider holds %d, it says %d", e.inHand, o.PaymentAmount)
 	case unitPrice*pieces != o.DiscountAmount+o.PointAmount+o.PaymentAmount:
 		return fmt.Sprintf("%d, %d and %d do not add up", o.DiscountAmount, o.PointAmount, o.PaymentAmount)
+	}
+	return ""
+}
+
+func (e *end) sent() string {
+	o := e.order
+	is := map[order.Status][]uint8{
+		order.Completed: {parcelBooked}, order.Shipped: {parcelDispatched, parcelLost}, order.Delivered: {parcelDelivered},
+	}
+	switch {
 	case o.CancelRequest == order.CancelRequested:
 		return "a request to cancel is not answered"
-	case o.Status == order.Completed && e.parcel != parcelBooked,
-		o.Status == order.Shipped && e.parcel != parcelDispatched && e.parcel != parcelLost,
-		o.Status == order.Delivered && e.parcel != parcelDelivered:
+	case !slices.Contains(is[o.Status], e.parcel):
 		return fmt.Sprintf("it is %s, and the carrier says %s", o.Status, parcelState[e.parcel])
 	case e.parcel == parcelLost && e.shipment.Tracking != shipping.TrackLost:
 		return "the lost parcel is not tracked as lost"
-	case (o.Status == order.Completed) != (o.Progress == order.AtShipping):
-		return "it waits for " + string(o.Progress)
 	case o.ShipmentStatus == "" || o.TrackingNumber == "":
 		return "it does not know its parcel"
 	}

@@ -55,6 +55,8 @@ type Variant struct {
 	// Outcomes are all the ways the order can end, and each of them has to be possible: the reasons of a
 	// cancellation, or the status it keeps.
 	Outcomes []string
+	// Large: more than a million states.
+	Large bool
 }
 
 // Variants lists what `make explore` searches.
@@ -72,15 +74,15 @@ func Variants() []Variant {
 		{Name: "too few points", Points: 700, Balance: 699, Outcomes: unsent("PAYMENT_DECLINED")},
 		{Name: "sold out", SoldOut: true, Outcomes: unsent("OUT_OF_STOCK")},
 		{Name: "no address", NoAddress: true, Outcomes: unsent("PAYMENT_DECLINED", "SHIPPING_FAILED")},
-		{Name: "coupon", Coupon: true, Policy: order.CancelOrder, Points: 100, Balance: 100, Outcomes: with("PAYMENT_DECLINED")},
+		{Name: "coupon", Large: true, Coupon: true, Policy: order.CancelOrder, Points: 100, Balance: 100, Outcomes: with("PAYMENT_DECLINED")},
 		{Name: "coupon refused", Coupon: true, Policy: order.CancelOrder, Refused: true, Outcomes: unsent("COUPON_REJECTED")},
 		{Name: "coupon down", Coupon: true, Policy: order.CancelOrder, CouponDown: true, Outcomes: unsent()},
 		{Name: "coupon or full price, sold out", Coupon: true, Policy: full, SoldOut: true, Outcomes: unsent("OUT_OF_STOCK")},
-		{Name: "coupon or full price", Coupon: true, Policy: full, Outcomes: with("PAYMENT_DECLINED")},
-		{Name: "coupon or full price, refused", Coupon: true, Policy: full, Refused: true, Outcomes: with("PAYMENT_DECLINED")},
+		{Name: "coupon or full price", Large: true, Coupon: true, Policy: full, Outcomes: with("PAYMENT_DECLINED")},
+		{Name: "coupon or full price, refused", Large: true, Coupon: true, Policy: full, Refused: true, Outcomes: with("PAYMENT_DECLINED")},
 		{Name: "coupon or full price, down", Coupon: true, Policy: full, CouponDown: true, Outcomes: with("PAYMENT_DECLINED")},
 		{
-			Name: "coupon or full price, card and points", Coupon: true, Policy: full, Points: 700, Balance: 1000,
+			Name: "coupon or full price, card and points", Large: true, Coupon: true, Policy: full, Points: 700, Balance: 1000,
 			Outcomes: with("PAYMENT_DECLINED"),
 		},
 		{
