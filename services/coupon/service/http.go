@@ -1,20 +1,14 @@
 package service
 
 import (
-	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
-	"github.com/quadrille-io/quadrille/pkg/engine"
 	"github.com/quadrille-io/quadrille/pkg/fault"
-	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/pkg/host"
 	"github.com/quadrille-io/quadrille/pkg/web"
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
@@ -69,8 +63,8 @@ func (e edge) listPolicies(c echo.Context) error {
 
 func pageOf(c echo.Context) (web.Page, error) {
 	page, err := web.PageOf(c)
-	if err == nil && !isText(page.StartingAfter, longest) {
-		err = refuse("?startingAfter", fault.CodeInvalidParameter, "startingAfter must be the id of an element.")
+	if err == nil && !web.Printable(page.StartingAfter, longest) {
+		err = web.InvalidParameter("startingAfter", "startingAfter must be the id of an element.")
 	}
 	return page, err
 }
@@ -90,7 +84,7 @@ func (e edge) issue(c echo.Context) error {
 		return fmt.Errorf("make a coupon's id: %w", err)
 	}
 	command := coupon.Issue{PolicyID: policyID, UserID: web.Caller(c).Subject, CouponID: id.String()}
-	return e.do(c, body, command)
+	return e.host.Command(c, body, command, "")
 }
 
 func (e edge) createPolicy(c echo.Context) error {
@@ -102,7 +96,7 @@ func (e edge) createPolicy(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return e.do(c, r, command)
+	return e.host.Command(c, r, command, "")
 }
 
 // quote says what the caller's own coupons are worth for a sum of items. It reserves nothing.
@@ -131,56 +125,12 @@ func (e edge) quote(c echo.Context) error {
 	return c.JSON(http.StatusOK, view)
 }
 
-// do puts a command through the engine under its Idempotency-Key. The body's hash is made over the
-// decoded body, so that spaces, the order of fields, and null against absent make no difference.
-func (e edge) do(c echo.Context, body any, command flow.Command) error {
-	key, err := idempotencyKey(c)
-	if err != nil {
-		return err
-	}
-	canonical, err := json.Marshal(body)
-	if err != nil {
-		return fmt.Errorf("hash the request: %w", err)
-	}
-	hash := sha256.Sum256([]byte(c.Request().Method + " " + c.Request().URL.Path + "\n" + string(canonical)))
-	return e.host.Do(c, engine.Request{
-		Member: web.Caller(c).Subject, Key: key, BodyHash: hash[:], Command: command,
-	}, "")
-}
-
-// longest is the most characters of an id or a key.
+// longest is the most characters of an id.
 const longest = 255
-
-// idempotencyKey reads the header; "" where there is none. An empty one is refused: whoever sends it
-// believes to be safe against sending twice, and is not.
-func idempotencyKey(c echo.Context) (string, error) {
-	values := c.Request().Header.Values("Idempotency-Key")
-	if len(values) == 0 {
-		return "", nil
-	}
-	if len(values) > 1 || values[0] == "" || !isText(values[0], longest) {
-		return "", refuse("Idempotency-Key", fault.CodeInvalidParameter,
-			"Idempotency-Key must come once, with 1 to 255 characters and no control characters.")
-	}
-	return values[0], nil
-}
-
-func refuse(pointer, code, detail string) error {
-	return fault.New(http.StatusBadRequest, code, detail, fault.FieldError{Pointer: pointer, Code: code, Detail: detail})
-}
-
-// isText says whether s can be stored and shown: valid UTF-8, no control characters, not too long.
-func isText(s string, most int) bool {
-	return utf8.ValidString(s) && utf8.RuneCountInString(s) <= most && !strings.ContainsFunc(s, unicode.IsControl)
-}
 
 // isPolicyID: the merchant's own words, for paths and orders' coupon references. Without a slash, which
 // separates the policy from the member in coupon.HeldKey.
 func isPolicyID(id string) bool {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 	return id != "" && len(id) <= 100 && strings.Trim(id, letters) == ""
-}
-
-func isCurrency(code string) bool {
-	return len(code) == 3 && strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }

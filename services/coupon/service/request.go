@@ -4,7 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/quadrille-io/quadrille/pkg/fault"
+	"github.com/quadrille-io/quadrille/pkg/web"
 	"github.com/quadrille-io/quadrille/services/coupon"
 )
 
@@ -36,36 +36,35 @@ func (r policyRequest) command(currency string) (coupon.CreatePolicy, error) {
 	if r.Discount == nil {
 		r.Discount = &discountRequest{}
 	}
-	var bad faults
-	bad.missing("/policyId", r.PolicyID == nil)
-	bad.missing("/name", r.Name == nil)
-	bad.missing("/discount", *r.Discount == discountRequest{})
-	bad.missing("/limit", r.Limit == nil)
-	bad.invalid("/policyId", r.PolicyID != nil && !isPolicyID(*r.PolicyID), "1 to 100 letters, digits, dots, underscores and hyphens.")
-	bad.invalid("/name", r.Name != nil && (strings.TrimSpace(*r.Name) == "" || !isText(*r.Name, 200)), "1 to 200 characters without control characters.")
-	bad.invalid("/currency", r.Currency != nil && !isCurrency(*r.Currency), "An ISO 4217 code of three capital letters.")
-	bad.invalid("/discount", r.Discount.Amount != nil && r.Discount.Percent != nil, "Either an amount or a percent.")
-	bad.invalid("/discount/maxAmount", r.Discount.MaxAmount != nil && r.Discount.Amount != nil, "Only a percentage has a bound.")
-	for pointer, n := range map[string]*int64{
-		"/discount/amount": r.Discount.Amount, "/discount/maxAmount": r.Discount.MaxAmount, "/limit": r.Limit,
-	} {
-		bad.invalid(pointer, n != nil && (*n < 1 || *n > largest), "An integer from 1 to 1000000000000.")
-	}
-	bad.invalid("/minimumAmount", r.MinimumAmount != nil && (*r.MinimumAmount < 0 || *r.MinimumAmount > largest), "An integer from 0 to 1000000000000.")
-	bad.invalid("/validFrom", unlikely(r.ValidFrom), "A year from 1970 to 9999.")
-	bad.invalid("/validUntil", unlikely(r.ValidUntil), "A year from 1970 to 9999.")
-	if len(bad) > 0 {
-		return coupon.CreatePolicy{}, fault.Invalid(bad.sorted()...)
+	var bad web.Fields
+	bad.Missing("/policyId", r.PolicyID == nil)
+	bad.Missing("/name", r.Name == nil)
+	bad.Missing("/discount", *r.Discount == discountRequest{})
+	bad.Missing("/limit", r.Limit == nil)
+	bad.Invalid("/policyId", r.PolicyID != nil && !isPolicyID(*r.PolicyID), "1 to 100 letters, digits, dots, underscores and hyphens.")
+	bad.Invalid("/name", r.Name != nil && (strings.TrimSpace(*r.Name) == "" || !web.Printable(*r.Name, 200)), "1 to 200 characters without control characters.")
+	bad.Invalid("/currency", r.Currency != nil && !web.IsCurrency(*r.Currency), "An ISO 4217 code of three capital letters.")
+	bad.Invalid("/discount", r.Discount.Amount != nil && r.Discount.Percent != nil, "Either an amount or a percent.")
+	bad.Invalid("/discount/maxAmount", r.Discount.MaxAmount != nil && r.Discount.Amount != nil, "Only a percentage has a bound.")
+	outside := func(n *int64, least int64) bool { return n != nil && (*n < least || *n > largest) }
+	bad.Invalid("/discount/amount", outside(r.Discount.Amount, 1), "An integer from 1 to 1000000000000.")
+	bad.Invalid("/discount/maxAmount", outside(r.Discount.MaxAmount, 1), "An integer from 1 to 1000000000000.")
+	bad.Invalid("/minimumAmount", outside(r.MinimumAmount, 0), "An integer from 0 to 1000000000000.")
+	bad.Invalid("/limit", outside(r.Limit, 1), "An integer from 1 to 1000000000000.")
+	bad.Invalid("/validFrom", unlikely(r.ValidFrom), "A year from 1970 to 9999.")
+	bad.Invalid("/validUntil", unlikely(r.ValidUntil), "A year from 1970 to 9999.")
+	if err := bad.Err(); err != nil {
+		return coupon.CreatePolicy{}, err
 	}
 	if r.Currency != nil {
 		currency = *r.Currency
-	} else if r.Discount.Percent != nil && r.Discount.MaxAmount == nil && value(r.MinimumAmount) == 0 {
+	} else if r.Discount.Percent != nil && r.Discount.MaxAmount == nil && web.Or(r.MinimumAmount, 0) == 0 {
 		currency = "" // a mere percentage holds in any
 	}
 	return coupon.CreatePolicy{
 		PolicyID: *r.PolicyID, Name: *r.Name, Currency: currency,
-		Amount: value(r.Discount.Amount), Percent: value(r.Discount.Percent), MaxAmount: value(r.Discount.MaxAmount),
-		MinimumAmount: value(r.MinimumAmount), Limit: *r.Limit, ValidFrom: moment(r.ValidFrom), ValidUntil: moment(r.ValidUntil),
+		Amount: web.Or(r.Discount.Amount, 0), Percent: web.Or(r.Discount.Percent, 0), MaxAmount: web.Or(r.Discount.MaxAmount, 0),
+		MinimumAmount: web.Or(r.MinimumAmount, 0), Limit: *r.Limit, ValidFrom: moment(r.ValidFrom), ValidUntil: moment(r.ValidUntil),
 	}, nil
 }
 
@@ -78,29 +77,19 @@ type quoteRequest struct {
 }
 
 func (r quoteRequest) check() error {
-	var bad faults
-	bad.missing("/itemsAmount", r.ItemsAmount == nil)
-	bad.missing("/currency", r.Currency == nil)
-	bad.invalid("/itemsAmount", r.ItemsAmount != nil && *r.ItemsAmount < 0, "Not negative.")
-	bad.invalid("/currency", r.Currency != nil && !isCurrency(*r.Currency), "An ISO 4217 code of three capital letters.")
-	bad.invalid("/couponRefs", len(r.CouponRefs) > 100, "At most 100.")
+	var bad web.Fields
+	bad.Missing("/itemsAmount", r.ItemsAmount == nil)
+	bad.Missing("/currency", r.Currency == nil)
+	bad.Invalid("/itemsAmount", r.ItemsAmount != nil && *r.ItemsAmount < 0, "Not negative.")
+	bad.Invalid("/currency", r.Currency != nil && !web.IsCurrency(*r.Currency), "An ISO 4217 code of three capital letters.")
+	bad.Invalid("/couponRefs", len(r.CouponRefs) > 100, "At most 100.")
 	for _, ref := range r.CouponRefs {
-		if ref == "" || !isText(ref, longest) {
-			bad.invalid("/couponRefs", true, "Each is the id of a coupon or of a policy.")
+		if ref == "" || !web.Printable(ref, longest) {
+			bad.Invalid("/couponRefs", true, "Each is the id of a coupon or of a policy.")
 			break
 		}
 	}
-	if len(bad) > 0 {
-		return fault.Invalid(bad...)
-	}
-	return nil
-}
-
-func value(n *int64) int64 {
-	if n == nil {
-		return 0
-	}
-	return *n
+	return bad.Err()
 }
 
 // moment is what the database keeps of a time: microseconds.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/quadrille-io/quadrille/pkg/host"
+	"github.com/quadrille-io/quadrille/pkg/web"
 	"github.com/quadrille-io/quadrille/services/coupon"
 	"github.com/quadrille-io/quadrille/services/coupon/internal/store"
 )
@@ -19,7 +20,7 @@ type Config struct {
 
 // Validate names what cannot be.
 func (c *Config) Validate() error {
-	if !isCurrency(c.Currency) {
+	if !web.IsCurrency(c.Currency) {
 		return fmt.Errorf("COUPON_CURRENCY: %q is not an ISO 4217 code of three capital letters", c.Currency)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,12 +53,12 @@ func (a *api) place(c echo.Context) error {
 	if err := web.Decode(c, &body); err != nil {
 		return err
 	}
-	member := web.Caller(c).Subject
-	cmd, err := body.place(member, true)
+	cmd, err := body.place(web.Caller(c).Subject, true)
 	if err != nil {
 		return err
 	}
-	key, err := idempotencyKey(c)
+	// Over the command and not the body: a value that is the default anyway makes no difference either.
+	request, err := host.Request(c, cmd)
 	if err != nil {
 		return err
 	}
@@ -65,16 +66,13 @@ func (a *api) place(c echo.Context) error {
 		// No state of the world could make it right, so it costs no transaction and uses up no key.
 		return refusal
 	}
-	sum, err := hash(http.MethodPost, ordersPath, cmd)
-	if err != nil {
-		return err
-	}
-	cmd.OrderID, cmd.BodyHash, cmd.Rules = uuid.Must(uuid.NewV7()).String(), hexOf(sum), a.rules
-	if key != "" {
+	cmd.OrderID, cmd.BodyHash, cmd.Rules = uuid.Must(uuid.NewV7()).String(), hex.EncodeToString(request.BodyHash), a.rules
+	if request.Key != "" {
 		// Whoever sends keys says himself what is the same order, and may order the same twice.
 		cmd.Rules.DoubleClickWindow = 0
 	}
-	answer, err := a.host.Decide(c, engine.Request{Member: member, Key: key, BodyHash: sum, Command: cmd})
+	request.Command = cmd
+	answer, err := a.host.Decide(c, request)
 	if err != nil {
 		return err
 	}
@@ -177,16 +175,12 @@ func pageFilter(c echo.Context) (store.Filter, web.Page, error) {
 	}
 	f := store.Filter{Status: order.Status(c.QueryParam("status")), After: page.StartingAfter, Limit: page.Limit + 1}
 	if f.Status != "" && !slices.Contains(statuses, f.Status) {
-		return f, page, parameter("status", "There is no such status.")
+		return f, page, web.InvalidParameter("status", "There is no such status.")
 	}
 	if f.After != "" && !isOrderID(f.After) {
-		return f, page, parameter("startingAfter", "startingAfter is the id of an order.")
+		return f, page, web.InvalidParameter("startingAfter", "startingAfter is the id of an order.")
 	}
 	return f, page, nil
-}
-
-func parameter(name, detail string) error {
-	return fault.Of(fault.CodeInvalidParameter, detail, fault.FieldError{Pointer: "?" + name, Code: fault.CodeInvalidParameter, Detail: detail})
 }
 
 func (a *api) list(c echo.Context) error {
@@ -207,14 +201,14 @@ func (a *api) listAll(c echo.Context) error {
 	}
 	f.Progress, f.Query = order.Progress(c.QueryParam("progress")), c.QueryParam("query")
 	if f.Progress != "" && !slices.Contains(steps, f.Progress) {
-		return parameter("progress", "There is no such step.")
+		return web.InvalidParameter("progress", "There is no such step.")
 	}
-	if !text(f.Query, 255) {
-		return parameter("query", "query is the id of an order or of a member.")
+	if !web.Printable(f.Query, 255) {
+		return web.InvalidParameter("query", "query is the id of an order or of a member.")
 	}
 	if age := c.QueryParam("olderThan"); age != "" {
 		if f.OlderThan, err = time.ParseDuration(age); err != nil || f.OlderThan < 0 {
-			return parameter("olderThan", "olderThan is a duration such as 90s, 10m or 24h.")
+			return web.InvalidParameter("olderThan", "olderThan is a duration such as 90s, 10m or 24h.")
 		}
 	}
 	waits := f.Status == order.Pending || f.Status == order.Cancelling || f.Progress != "" && f.Progress != order.AtNothing
@@ -243,33 +237,14 @@ func (a *api) cancel(c echo.Context) error {
 	if err := web.DecodeOptional(c, &body); err != nil {
 		return err
 	}
-	var bad faults
-	if bad.invalid("/reason", !text(or(body.Reason, ""), maxNote), "The reason is at most 500 printable characters."); len(bad) > 0 {
-		return fault.Invalid(bad...)
-	}
-	key, err := idempotencyKey(c)
-	if err != nil {
-		return err
-	}
-	sum, err := hash(http.MethodPost, c.Request().URL.Path, body)
-	if err != nil {
+	reason := web.Or(body.Reason, "")
+	var bad web.Fields
+	bad.Invalid("/reason", !web.Printable(reason, maxNote), "The reason is at most 500 printable characters.")
+	if err := bad.Err(); err != nil {
 		return err
 	}
 	caller := web.Caller(c)
-	return a.host.Do(c, engine.Request{Member: caller.Subject, Key: key, BodyHash: sum, Command: order.Cancel{
-		OrderID: id, UserID: caller.Subject, Operator: caller.Is(web.RoleOperator), Reason: or(body.Reason, ""),
-	}}, "")
-}
-
-// idempotencyKey reads the header; "" without one. An empty one is refused: whoever sends it believes
-// to be safe against sending twice, and is not.
-func idempotencyKey(c echo.Context) (string, error) {
-	keys := c.Request().Header.Values("Idempotency-Key")
-	if len(keys) == 0 {
-		return "", nil
-	}
-	if len(keys) > 1 || keys[0] == "" || !text(keys[0], 255) {
-		return "", fault.Of(fault.CodeInvalidParameter, "The Idempotency-Key is one header of 1 to 255 printable characters.")
-	}
-	return keys[0], nil
+	return a.host.Command(c, body, order.Cancel{
+		OrderID: id, UserID: caller.Subject, Operator: caller.Is(web.RoleOperator), Reason: reason,
+	}, "")
 }

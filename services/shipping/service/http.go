@@ -3,10 +3,7 @@ package service
 import (
 	"errors"
 	"net/http"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
@@ -116,7 +113,7 @@ func (e edge) webhook(c echo.Context) error {
 	case err != nil:
 		return fault.Invalid(fault.FieldError{Code: fault.CodeInvalidField, Detail: "The webhook is not understood."})
 	}
-	if uuid.Validate(event.OrderID) != nil || !usable(event.ID) {
+	if uuid.Validate(event.OrderID) != nil || !web.UsableKey(event.ID) {
 		return fault.NotFound()
 	}
 	ctx := c.Request().Context()
@@ -139,9 +136,4 @@ func (e edge) webhook(c echo.Context) error {
 			State: shipping.Parcel(stands.State), Carrier: from.Name(), BookingID: event.BookingID, TrackingNumber: stands.TrackingNumber,
 		}},
 	}, "")
-}
-
-// usable says whether a webhook's id can be a key.
-func usable(id string) bool {
-	return id != "" && len(id) <= 255 && utf8.ValidString(id) && !strings.ContainsFunc(id, unicode.IsControl)
 }

@@ -1,22 +1,15 @@
 package service
 
 import (
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/labstack/echo/v4"
 
-	"github.com/quadrille-io/quadrille/pkg/engine"
 	"github.com/quadrille-io/quadrille/pkg/fault"
-	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/pkg/host"
 	"github.com/quadrille-io/quadrille/pkg/web"
 	"github.com/quadrille-io/quadrille/services/stock"
@@ -47,7 +40,7 @@ func (a *api) products(c echo.Context) error {
 		return err
 	}
 	query := c.QueryParam("query")
-	if !text(query, maxName) || !text(page.StartingAfter, maxName) {
+	if !web.Printable(query, maxName) || !web.Printable(page.StartingAfter, maxName) {
 		return fault.Of(fault.CodeInvalidParameter, "query and startingAfter are at most 200 printable characters.")
 	}
 	views, err := a.reader.Products(c.Request().Context(), query, page.StartingAfter, page.Limit+1)
@@ -97,12 +90,7 @@ const (
 
 // identifier: product ids are the merchant's own words; they stand in paths, in Kafka keys and in headers.
 func identifier(id string) bool {
-	return id != "" && text(id, maxID) && !strings.ContainsRune(id, '/') && strings.TrimSpace(id) == id
-}
-
-// text says whether s can be stored and shown: valid UTF-8, printable, not longer than most characters.
-func text(s string, most int) bool {
-	return utf8.ValidString(s) && utf8.RuneCountInString(s) <= most && !strings.ContainsFunc(s, unicode.IsControl)
+	return id != "" && web.Printable(id, maxID) && !strings.ContainsRune(id, '/') && strings.TrimSpace(id) == id
 }
 
 // listRequest is POST /ops/v1/products. Reason is the operator's, for the audit that the gateway keeps.
@@ -120,19 +108,19 @@ func (a *api) list(c echo.Context) error {
 	if err := web.Decode(c, &r); err != nil {
 		return err
 	}
-	var bad faults
-	bad.missing("/productId", r.ProductID == nil)
-	bad.missing("/name", r.Name == nil)
-	bad.missing("/price", r.Price == nil)
-	bad.missing("/currency", r.Currency == nil)
-	bad.invalid("/productId", r.ProductID != nil && !identifier(*r.ProductID), "The id is 1 to 100 printable characters without a slash.")
-	bad.invalid("/name", r.Name != nil && !text(*r.Name, maxName), "The name is at most 200 printable characters.")
-	bad.invalid("/currency", r.Currency != nil && !currency(*r.Currency), "The currency is an ISO 4217 code of three capital letters.")
-	if len(bad) > 0 {
-		return fault.Invalid(bad...)
+	var bad web.Fields
+	bad.Missing("/productId", r.ProductID == nil)
+	bad.Missing("/name", r.Name == nil)
+	bad.Missing("/price", r.Price == nil)
+	bad.Missing("/currency", r.Currency == nil)
+	bad.Invalid("/productId", r.ProductID != nil && !identifier(*r.ProductID), "The id is 1 to 100 printable characters without a slash.")
+	bad.Invalid("/name", r.Name != nil && !web.Printable(*r.Name, maxName), "The name is at most 200 printable characters.")
+	bad.Invalid("/currency", r.Currency != nil && !web.IsCurrency(*r.Currency), "The currency is an ISO 4217 code of three capital letters.")
+	if err := bad.Err(); err != nil {
+		return err
 	}
-	return a.do(c, r, stock.List{
-		ProductID: *r.ProductID, Name: *r.Name, Price: *r.Price, Currency: *r.Currency, Quantity: value(r.Quantity),
+	return a.host.Command(c, r, stock.List{
+		ProductID: *r.ProductID, Name: *r.Name, Price: *r.Price, Currency: *r.Currency, Quantity: web.Or(r.Quantity, 0),
 	}, "/api/v1/products/"+url.PathEscape(*r.ProductID))
 }
 
@@ -151,11 +139,12 @@ func (a *api) restock(c echo.Context) error {
 	if err := web.Decode(c, &r); err != nil {
 		return err
 	}
-	var bad faults
-	if bad.missing("/quantity", r.Quantity == nil); len(bad) > 0 {
-		return fault.Invalid(bad...)
+	var bad web.Fields
+	bad.Missing("/quantity", r.Quantity == nil)
+	if err := bad.Err(); err != nil {
+		return err
 	}
-	return a.do(c, r, stock.Restock{ProductID: id, Quantity: *r.Quantity}, "")
+	return a.host.Command(c, r, stock.Restock{ProductID: id, Quantity: *r.Quantity}, "")
 }
 
 // changeRequest is PATCH /ops/v1/products/{productId}. What is absent stays.
@@ -175,65 +164,10 @@ func (a *api) change(c echo.Context) error {
 	if err := web.Decode(c, &r); err != nil {
 		return err
 	}
-	var bad faults
-	if bad.invalid("/name", r.Name != nil && !text(*r.Name, maxName), "The name is at most 200 printable characters."); len(bad) > 0 {
-		return fault.Invalid(bad...)
-	}
-	return a.do(c, r, stock.Change{ProductID: id, Name: r.Name, Price: r.Price, OnSale: r.OnSale}, "")
-}
-
-// do puts an operator's command through the engine under its Idempotency-Key. The body's hash is made
-// over the decoded body, so that spaces, the order of fields and null against absent make no difference.
-func (a *api) do(c echo.Context, body any, command flow.Command, location string) error {
-	key, err := idempotencyKey(c)
-	if err != nil {
+	var bad web.Fields
+	bad.Invalid("/name", r.Name != nil && !web.Printable(*r.Name, maxName), "The name is at most 200 printable characters.")
+	if err := bad.Err(); err != nil {
 		return err
 	}
-	canonical, err := json.Marshal(body)
-	if err != nil {
-		return fmt.Errorf("encode the request: %w", err)
-	}
-	hash := sha256.Sum256([]byte(c.Request().Method + " " + c.Request().URL.Path + "\n" + string(canonical)))
-	return a.host.Do(c, engine.Request{
-		Member: web.Caller(c).Subject, Key: key, BodyHash: hash[:], Command: command,
-	}, location)
-}
-
-// idempotencyKey reads the header; "" without one. An empty one is refused: whoever sends it believes
-// to be safe against sending twice, and is not.
-func idempotencyKey(c echo.Context) (string, error) {
-	keys := c.Request().Header.Values("Idempotency-Key")
-	if len(keys) == 0 {
-		return "", nil
-	}
-	if len(keys) > 1 || keys[0] == "" || !text(keys[0], 255) {
-		return "", fault.Of(fault.CodeInvalidParameter, "The Idempotency-Key is one header of 1 to 255 printable characters.")
-	}
-	return keys[0], nil
-}
-
-// faults collects what is wrong with the fields of a body.
-type faults []fault.FieldError
-
-func (f *faults) missing(pointer string, is bool) {
-	if is {
-		*f = append(*f, fault.FieldError{Pointer: pointer, Code: fault.CodeMissingField, Detail: "The field is required."})
-	}
-}
-
-func (f *faults) invalid(pointer string, is bool, detail string) {
-	if is {
-		*f = append(*f, fault.FieldError{Pointer: pointer, Code: fault.CodeInvalidField, Detail: detail})
-	}
-}
-
-func currency(code string) bool {
-	return len(code) == 3 && strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
-}
-
-func value(n *int64) int64 {
-	if n == nil {
-		return 0
-	}
-	return *n
+	return a.host.Command(c, r, stock.Change{ProductID: id, Name: r.Name, Price: r.Price, OnSale: r.OnSale}, "")
 }
