@@ -3,12 +3,14 @@ package engine
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/quadrille-io/quadrille/pkg/fault"
 	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/pkg/kafka"
 	"github.com/quadrille-io/quadrille/pkg/outbox"
@@ -47,7 +49,11 @@ func (e *Engine[W]) apply(ctx context.Context, tx pgx.Tx, subjects map[string]*s
 		it.input.Meta.IDs = newIDs()
 		inputs[i] = it.input
 	}
-	world, err := e.cfg.Store.Load(ctx, tx, inputs)
+	var world *W
+	err := survive("load", func() (err error) {
+		world, err = e.cfg.Store.Load(ctx, tx, inputs)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("load: %w", err)
 	}
@@ -61,13 +67,16 @@ func (e *Engine[W]) apply(ctx context.Context, tx pgx.Tx, subjects map[string]*s
 			return fmt.Errorf("decide %T of %s: %w", it.input.Msg, it.input.Subject, err)
 		}
 		s := subjects[it.input.Subject]
-		if records, err = e.emit(records, s, it, now); err != nil {
-			return err
+		if records, err = e.emit(records, s, it, now); err == nil {
+			err = calls.add(it, s)
 		}
-		calls.add(it, s)
+		if err != nil {
+			span.fail(err)
+			return &fault.PanicError{Where: fmt.Sprintf("%T", it.input.Msg), Value: err}
+		}
 		span.end()
 	}
-	if err := e.cfg.Store.Save(ctx, tx, world); err != nil {
+	if err := survive("save", func() error { return e.cfg.Store.Save(ctx, tx, world) }); err != nil {
 		return fmt.Errorf("save: %w", err)
 	}
 	if err := calls.save(ctx, tx); err != nil {
@@ -80,7 +89,19 @@ func (e *Engine[W]) apply(ctx context.Context, tx pgx.Tx, subjects map[string]*s
 	return outbox.Append(ctx, tx, records)
 }
 
-// emit turns what a decision returned into outbox records, numbered under the subject's lock.
+// survive makes an error of a panic, as Decide does: an event that makes Load or Save panic would
+// otherwise end the process, and again after every restart.
+func survive(where string, do func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &fault.PanicError{Where: where, Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return do()
+}
+
+// emit turns what a decision returned into outbox records, numbered under the subject's lock. It fails
+// only for what the decision made, so its errors are deterministic.
 func (e *Engine[W]) emit(records []outbox.Record, s *subject, it *item, now time.Time) ([]outbox.Record, error) {
 	name := e.cfg.Definition.Name()
 	for _, em := range it.outcome.Events {

@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
@@ -41,9 +44,18 @@ func (e *Engine[W]) arrive(record *kgo.Record, topic string, s slot) *arrival {
 
 func (a *arrival) decode(raw bool) {
 	a.envelope, a.err = kafka.ParseEnvelope(a.record)
-	if a.envelope.Subject == "" {
-		// Nothing says what it is about; parked under its own place, it holds up nobody.
-		a.envelope.Subject = "unreadable/" + a.topic + "/" + uuid.NewString()
+	if s := a.envelope.Subject; s == "" || s != storable(s) || len(s) > longestSubject {
+		// Nothing usable says what it is about; parked under its own place, it holds up nobody.
+		a.envelope.Subject = fmt.Sprintf("unreadable/%s/%d/%d", a.topic, a.record.Partition, a.record.Offset)
+		if a.err == nil {
+			a.err = &fault.DecodeError{Type: a.envelope.Type, Reason: "ce_subject is not a text of reasonable length"}
+		}
+	}
+	if a.err == nil && a.envelope.Type == "" {
+		a.err = &fault.DecodeError{Reason: "no ce_type"}
+	}
+	for _, text := range []*string{&a.envelope.Correlation, &a.envelope.Causation, &a.envelope.Command, &a.envelope.TraceParent} {
+		*text = storable(*text)
 	}
 	if id, err := uuid.Parse(a.envelope.ID); err == nil {
 		a.id, a.known = id, true
@@ -59,6 +71,14 @@ func (a *arrival) decode(raw bool) {
 		return
 	}
 	a.msg, a.err = decodeMessage(a.envelope.Type, a.record.Value)
+}
+
+// longestSubject is far above any id, and below what an index entry of PostgreSQL can hold.
+const longestSubject = 1024
+
+// storable makes a text that PostgreSQL takes of any bytes: valid UTF-8 without NUL.
+func storable(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 func decodeMessage(eventType string, value []byte) (proto.Message, error) {

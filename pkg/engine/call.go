@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -88,7 +89,8 @@ func (w *worker[W]) run(ctx context.Context) error {
 
 // claim takes due calls for as many slots as are free and starts them. SKIP LOCKED is right here: no
 // order is promised among calls. The claim is the row's due_at moved to the end of the lease: a worker
-// that dies leaves a call that becomes due again by itself.
+// that dies leaves a call that becomes due again by itself. Calls of a parked subject wait: their
+// answers could not be decided.
 func (w *worker[W]) claim(ctx context.Context, calls *sync.WaitGroup) (full bool, err error) {
 	free := cap(w.slots) - len(w.slots)
 	if free == 0 {
@@ -99,10 +101,13 @@ func (w *worker[W]) claim(ctx context.Context, calls *sync.WaitGroup) (full bool
 	claimedAt := time.Now()
 	rows, err := w.e.cfg.Pool.Query(ctx, `
 		UPDATE call c SET due_at = clock_timestamp() + $2, attempts = c.attempts + 1
-		FROM (SELECT subject, kind FROM call WHERE state = 0 AND due_at <= clock_timestamp()
+		FROM (SELECT subject, kind FROM call
+		      WHERE state = 0 AND due_at <= clock_timestamp() AND kind = ANY($3)
+		        AND NOT EXISTS (SELECT FROM subject s WHERE s.id = call.subject AND s.parked)
 		      ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) AS due
 		WHERE c.subject = due.subject AND c.kind = due.kind
-		RETURNING c.subject, c.kind, c.attempts, c.body, c.cause, c.root, c.traceparent`, free, w.e.tuning.CallLease)
+		RETURNING c.subject, c.kind, c.attempts, c.body, c.cause, c.root, c.traceparent`,
+		free, w.e.tuning.CallLease, slices.Sorted(maps.Keys(w.e.cfg.Callers)))
 	if err != nil {
 		return false, fmt.Errorf("claim calls: %w", err)
 	}
@@ -134,16 +139,40 @@ func (w *worker[W]) make(ctx context.Context, c Call, claimedAt time.Time) {
 	}
 	callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.e.tuning.CallTimeout)
 	defer cancel()
-	outcome, err := w.e.cfg.Callers[c.Kind](w.e.withTrace(callCtx, c.traceparent), c)
+	outcome, err := w.call(callCtx, c)
 	if err != nil {
 		w.e.metrics.calls.WithLabelValues(c.Kind, "retry").Inc()
-		w.retryMu.Lock()
-		w.retries = append(w.retries, retry{call: c, err: err.Error(), wait: backoff(c.Attempt)})
-		w.retryMu.Unlock()
-		w.wakeUp()
+		w.again(c, err)
 		return
 	}
 	w.e.metrics.calls.WithLabelValues(c.Kind, "answered").Inc()
+	if err := w.answer(ctx, c, outcome); err != nil {
+		// The outcome is not lost: the call is made again under the same key.
+		w.e.log.Error("outcome of a call was not taken", "subject", c.Subject, "kind", c.Kind, "error", err)
+		w.again(c, err)
+	}
+}
+
+// call makes the call. A panic of the adapter is an error of this call and nobody else's.
+func (w *worker[W]) call(ctx context.Context, c Call) (outcome flow.Command, err error) {
+	err = survive("call "+c.Kind, func() (err error) {
+		outcome, err = w.e.cfg.Callers[c.Kind](w.e.withTrace(ctx, c.traceparent), c)
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case outcome == nil:
+		return nil, errors.New("the call had no outcome")
+	case outcome.Subject() != c.Subject:
+		// The answer is decided under its subject's lock, which must be the one the call is closed under.
+		return nil, fmt.Errorf("the outcome is about %q, the call about %q", outcome.Subject(), c.Subject)
+	}
+	return outcome, nil
+}
+
+// answer hands the outcome to the command lane. A full lane is waited for.
+func (w *worker[W]) answer(ctx context.Context, c Call, outcome flow.Command) error {
 	work := &work{
 		item: item{
 			input: flow.Input{
@@ -154,19 +183,23 @@ func (w *worker[W]) make(ctx context.Context, c Call, claimedAt time.Time) {
 		call: &c, done: make(chan error, 1),
 	}
 	for failures := 1; ; failures++ {
-		if err = w.e.lane.submit(context.WithoutCancel(ctx), work); err == nil {
-			err = <-work.done
-			break
+		err := w.e.lane.submit(work)
+		if err == nil {
+			return <-work.done
 		}
-		if err == errClosed || failures > 20 {
-			break
+		if failures > 20 {
+			return err
 		}
 		pause(ctx, failures)
 	}
-	if err != nil {
-		// The outcome is not lost: the call is made again under the same key when the lease ends.
-		w.e.log.Error("outcome of a call was not taken", "subject", c.Subject, "kind", c.Kind, "error", err)
-	}
+}
+
+// again has the call made again after a pause that grows with its attempts.
+func (w *worker[W]) again(c Call, err error) {
+	w.retryMu.Lock()
+	w.retries = append(w.retries, retry{call: c, err: storable(err.Error()), wait: backoff(c.Attempt)})
+	w.retryMu.Unlock()
+	w.wakeUp()
 }
 
 // backoff waits 250 ms, doubling up to a minute, half of it random.
@@ -193,10 +226,15 @@ func (w *worker[W]) saveRetries() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), txTimeout)
 	defer cancel()
+	// SKIP LOCKED: who holds such a row is closing or withdrawing the call, in an order of its own.
 	_, err := w.e.cfg.Pool.Exec(ctx, `
 		UPDATE call c SET due_at = clock_timestamp() + k.wait, last_error = k.error
-		FROM unnest($1::text[], $2::text[], $3::int[], $4::interval[], $5::text[]) AS k(subject, kind, attempt, wait, error)
-		WHERE c.subject = k.subject AND c.kind = k.kind AND c.attempts = k.attempt AND c.state = 0`,
+		FROM (SELECT c.subject, c.kind, k.wait, k.error
+		      FROM call c JOIN unnest($1::text[], $2::text[], $3::int[], $4::interval[], $5::text[])
+		           AS k(subject, kind, attempt, wait, error) USING (subject, kind)
+		      WHERE c.attempts = k.attempt AND c.state = 0
+		      FOR UPDATE OF c SKIP LOCKED) AS k
+		WHERE c.subject = k.subject AND c.kind = k.kind`,
 		subjects, kinds, attempts, waits, errs)
 	if err != nil {
 		w.e.log.Warn("save when calls are due again; they are when their leases end", "calls", n, "error", err)
@@ -206,35 +244,36 @@ func (w *worker[W]) saveRetries() {
 // closeCalls marks the calls whose answers are in the batch as answered and says which of the answers
 // count: one whose call was answered, withdrawn or claimed anew meanwhile does not.
 func closeCalls(ctx context.Context, tx pgx.Tx, todo []*work, subjects map[string]*subject) (map[*work]bool, error) {
-	type key struct{ subject, kind string }
+	type key struct {
+		subject, kind string
+		attempt       int
+	}
 	answers := map[key]*work{}
 	for _, w := range todo {
 		if w.call != nil && !subjects[w.input.Subject].parked {
-			answers[key{w.call.Subject, w.call.Kind}] = w
+			answers[key{w.call.Subject, w.call.Kind, w.call.Attempt}] = w
 		}
 	}
 	if len(answers) == 0 {
 		return nil, nil
 	}
-	keys := slices.SortedFunc(maps.Keys(answers), func(a, b key) int {
-		return slices.Compare([]string{a.subject, a.kind}, []string{b.subject, b.kind})
-	})
 	var ids, kinds []string
 	var attempts []int32
-	for _, k := range keys {
-		ids, kinds, attempts = append(ids, k.subject), append(kinds, k.kind), append(attempts, int32(answers[k].call.Attempt))
+	for k := range answers {
+		ids, kinds, attempts = append(ids, k.subject), append(kinds, k.kind), append(attempts, int32(k.attempt))
 	}
+	// The subjects' locks are held, so nobody else who waits for such a row holds another one.
 	rows, err := tx.Query(ctx, `
-		UPDATE call c SET state = 1
+		UPDATE call c SET state = $4
 		FROM unnest($1::text[], $2::text[], $3::int[]) AS k(subject, kind, attempt)
-		WHERE c.subject = k.subject AND c.kind = k.kind AND c.attempts = k.attempt AND c.state = 0
-		RETURNING c.subject, c.kind`, ids, kinds, attempts)
+		WHERE c.subject = k.subject AND c.kind = k.kind AND c.attempts = k.attempt AND c.state = $5
+		RETURNING c.subject, c.kind, c.attempts`, ids, kinds, attempts, callAnswered, callPending)
 	if err != nil {
 		return nil, fmt.Errorf("close calls: %w", err)
 	}
 	open := map[*work]bool{}
 	var k key
-	if _, err := pgx.ForEachRow(rows, []any{&k.subject, &k.kind}, func() error {
+	if _, err := pgx.ForEachRow(rows, []any{&k.subject, &k.kind, &k.attempt}, func() error {
 		open[answers[k]] = true
 		return nil
 	}); err != nil {

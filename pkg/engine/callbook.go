@@ -22,6 +22,7 @@ type callBook struct {
 
 type askedCall struct {
 	flow.Call
+	body                     []byte
 	cause, root, traceparent string
 	state                    int16
 }
@@ -35,7 +36,7 @@ const (
 
 func newCallBook(now time.Time) *callBook { return &callBook{now: now} }
 
-func (b *callBook) add(it *item, s *subject) {
+func (b *callBook) add(it *item, s *subject) error {
 	cause := it.input.Meta.Cause
 	if it.input.Kind == flow.KindCommand || cause == "" {
 		// A command opens the wait with its own event, if it emits one.
@@ -49,11 +50,16 @@ func (b *callBook) add(it *item, s *subject) {
 		root = it.root
 	}
 	for _, c := range it.outcome.Calls {
-		b.asked = append(b.asked, askedCall{Call: c, cause: cause, root: root, traceparent: it.traceparent})
+		body, err := json.Marshal(c.Body)
+		if err != nil {
+			return fmt.Errorf("encode the call %q of %s: %w", c.Kind, c.Subject, err)
+		}
+		b.asked = append(b.asked, askedCall{Call: c, body: body, cause: cause, root: root, traceparent: it.traceparent})
 	}
 	for _, w := range it.outcome.Withdrawn {
 		b.withdraw(w)
 	}
+	return nil
 }
 
 // withdraw also marks a call that the same batch asked for: one by one it would have been written,
@@ -85,18 +91,15 @@ func (b *callBook) save(ctx context.Context, tx pgx.Tx) error {
 	roots, traces := make([]string, n), make([]string, n)
 	bodies, due, states := make([][]byte, n), make([]time.Time, n), make([]int16, n)
 	for i, c := range b.asked {
-		body, err := json.Marshal(c.Body)
-		if err != nil {
-			return fmt.Errorf("encode the call %q of %s: %w", c.Kind, c.Subject, err)
-		}
-		subjects[i], kinds[i], bodies[i], due[i] = c.Subject, c.Kind, body, b.now.Add(c.After)
+		subjects[i], kinds[i], bodies[i], due[i] = c.Subject, c.Kind, c.body, b.now.Add(c.After)
 		causes[i], roots[i], traces[i], states[i] = c.cause, c.root, c.traceparent, c.state
 	}
 	_, err := tx.Exec(ctx, `
 		INSERT INTO call (subject, kind, body, due_at, cause, root, traceparent, state, created_at)
 		SELECT subject, kind, body, due_at, cause, root, traceparent, state, $9
 		FROM unnest($1::text[], $2::text[], $3::bytea[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::smallint[])
-		     AS k(subject, kind, body, due_at, cause, root, traceparent, state)
+		     WITH ORDINALITY AS k(subject, kind, body, due_at, cause, root, traceparent, state, n)
+		ORDER BY n -- of two of a kind the first one asked for counts
 		ON CONFLICT (subject, kind) DO NOTHING`,
 		subjects, kinds, bodies, due, causes, roots, traces, states, b.now)
 	if err != nil {
@@ -111,9 +114,10 @@ func (b *callBook) saveWithdrawn(ctx context.Context, tx pgx.Tx) error {
 		subjects, kinds = append(subjects, w.Subject), append(kinds, w.Kind)
 	}
 	_, err := tx.Exec(ctx, `
-		UPDATE call c SET state = 2 -- callWithdrawn
+		UPDATE call c SET state = $3
 		FROM unnest($1::text[], $2::text[]) AS k(subject, kind)
-		WHERE c.subject = k.subject AND c.kind = k.kind AND c.state = 0`, subjects, kinds)
+		WHERE c.subject = k.subject AND c.kind = k.kind AND c.state = $4`,
+		subjects, kinds, callWithdrawn, callPending)
 	if err != nil {
 		return fmt.Errorf("withdraw %d calls: %w", len(subjects), err)
 	}

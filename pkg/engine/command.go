@@ -58,7 +58,7 @@ func (e *Engine[W]) Do(ctx context.Context, r Request) (Answer, error) {
 		request: &r,
 		done:    make(chan error, 1),
 	}
-	if err := e.lane.submit(ctx, w); err != nil {
+	if err := e.lane.submit(w); err != nil {
 		return Answer{}, err
 	}
 	select {
@@ -75,6 +75,18 @@ func reused() *fault.Refusal {
 	return fault.Unprocessable("idempotency_key_reused", "the key was used with another request body")
 }
 
+// commandKey is what makes two requests one.
+type commandKey struct{ member, key string }
+
+func (w *work) commandKey() commandKey { return commandKey{w.request.Member, w.request.Key} }
+
+// storedAnswer is a row of the command table.
+type storedAnswer struct {
+	id     string
+	hash   []byte
+	answer []byte
+}
+
 // recall answers the commands whose key was used before, from the table or by another of the same
 // batch, and returns those that are to be decided. One of the same batch gets the first one's answer:
 // a follower.
@@ -82,59 +94,68 @@ func recall(ctx context.Context, tx pgx.Tx, commands []*work) (todo []*work, fol
 	if len(commands) == 0 {
 		return nil, nil, nil
 	}
-	type key struct{ member, key string }
-	first := map[key]*work{}
+	stored, err := storedAnswers(ctx, tx, commands)
+	if err != nil {
+		return nil, nil, err
+	}
+	first := map[commandKey]*work{}
 	followers = map[*work]*work{}
-	var members, keys []string
 	for _, w := range commands {
-		k := key{w.request.Member, w.request.Key}
-		if leader := first[k]; leader != nil {
-			if bytes.Equal(leader.request.BodyHash, w.request.BodyHash) {
-				followers[w] = leader
-			} else {
-				w.refuse(reused())
+		k := w.commandKey()
+		if s, ok := stored[k]; ok {
+			if err := w.remember(s); err != nil {
+				return nil, nil, err
 			}
 			continue
 		}
-		first[k] = w
-		members, keys = append(members, k.member), append(keys, k.key)
-	}
-	rows, err := tx.Query(ctx, `
-		SELECT c.member, c.key, c.id, c.body_hash, c.answer
-		FROM command c JOIN unnest($1::text[], $2::text[]) AS k(member, key) USING (member, key)`, members, keys)
-	if err != nil {
-		return nil, nil, fmt.Errorf("look up idempotency keys: %w", err)
-	}
-	var k key
-	var id string
-	var hash, stored []byte
-	if _, err = pgx.ForEachRow(rows, []any{&k.member, &k.key, &id, &hash, &stored}, func() error {
-		w := first[k]
-		delete(first, k)
-		return w.remember(id, hash, stored)
-	}); err != nil {
-		return nil, nil, fmt.Errorf("look up idempotency keys: %w", err)
-	}
-	for _, w := range commands {
-		if first[key{w.request.Member, w.request.Key}] == w {
+		switch leader := first[k]; {
+		case leader == nil:
+			first[k] = w
 			todo = append(todo, w)
+		case bytes.Equal(leader.request.BodyHash, w.request.BodyHash):
+			followers[w] = leader
+		default:
+			w.refuse(reused())
 		}
 	}
 	return todo, followers, nil
 }
 
+func storedAnswers(ctx context.Context, tx pgx.Tx, commands []*work) (map[commandKey]storedAnswer, error) {
+	members, keys := make([]string, len(commands)), make([]string, len(commands))
+	for i, w := range commands {
+		members[i], keys[i] = w.request.Member, w.request.Key
+	}
+	rows, err := tx.Query(ctx, `
+		SELECT member, key, id, body_hash, answer FROM command
+		WHERE (member, key) IN (SELECT * FROM unnest($1::text[], $2::text[]))`, members, keys)
+	if err != nil {
+		return nil, fmt.Errorf("look up idempotency keys: %w", err)
+	}
+	stored := map[commandKey]storedAnswer{}
+	var k commandKey
+	var s storedAnswer
+	if _, err = pgx.ForEachRow(rows, []any{&k.member, &k.key, &s.id, &s.hash, &s.answer}, func() error {
+		stored[k] = s
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("look up idempotency keys: %w", err)
+	}
+	return stored, nil
+}
+
 // remember takes the stored answer. Stored by this very command it is not a replay: the batch is a
 // rerun after a COMMIT whose outcome was unknown.
-func (w *work) remember(id string, hash, stored []byte) error {
-	if !bytes.Equal(hash, w.request.BodyHash) {
+func (w *work) remember(s storedAnswer) error {
+	if !bytes.Equal(s.hash, w.request.BodyHash) {
 		w.refuse(reused())
 		return nil
 	}
 	w.answer = Answer{}
-	if err := json.Unmarshal(stored, &w.answer); err != nil {
+	if err := json.Unmarshal(s.answer, &w.answer); err != nil {
 		return fmt.Errorf("stored answer: %w", err)
 	}
-	w.answer.Replayed = id != w.commandID
+	w.answer.Replayed = s.id != w.commandID
 	return nil
 }
 
@@ -153,7 +174,7 @@ func (w *work) reply() error {
 	}
 	body, err := json.Marshal(r.Body)
 	if err != nil {
-		return fmt.Errorf("encode the answer: %w", err)
+		return &fault.PanicError{Where: fmt.Sprintf("%T", w.input.Msg), Value: fmt.Errorf("encode the answer: %w", err)}
 	}
 	w.answer.Body = body
 	return nil
@@ -186,7 +207,10 @@ func saveAnswers(ctx context.Context, tx pgx.Tx, decided []*work, now time.Time)
 	}
 	tag, err := tx.Exec(ctx, `
 		INSERT INTO command (member, key, id, body_hash, answer, created_at)
-		SELECT *, $6::timestamptz FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bytea[])
+		SELECT member, key, id, body_hash, answer, $6::timestamptz
+		FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bytea[])
+		     WITH ORDINALITY AS k(member, key, id, body_hash, answer, n)
+		ORDER BY n
 		ON CONFLICT DO NOTHING`, members, keys, ids, hashes, answers, now)
 	if err != nil {
 		return fmt.Errorf("keep %d answers: %w", n, err)

@@ -20,10 +20,6 @@ type slot struct {
 	partition int32
 }
 
-func compareSlots(a, b slot) int {
-	return cmp.Or(bytes.Compare(a.topicID[:], b.topicID[:]), cmp.Compare(a.partition, b.partition))
-}
-
 // errRewound says that the database stands before what this process believes committed: it was
 // restored from a backup. The partition is read again from the database's offset.
 var errRewound = errors.New("the database's offset is behind what was committed: it was restored")
@@ -33,14 +29,15 @@ var errRewound = errors.New("the database's offset is behind what was committed:
 // offset order. With parkWith set, the batch is the one arrival that fails with it, and is parked.
 func (e *Engine[W]) consume(ctx context.Context, batch []*arrival, position map[slot]int64, parkWith error) error {
 	started := time.Now()
-	handled := 0
+	var handled, parked int
 	err := pgx.BeginFunc(ctx, e.cfg.Pool, func(tx pgx.Tx) error {
 		next, err := lockFences(ctx, tx, batch)
 		if err != nil {
 			return err
 		}
-		for s, known := range position {
-			if offset, ok := next[s]; ok && offset < known {
+		for s := range batchSlots(batch) {
+			known, assigned := position[s]
+			if offset, ok := next[s]; assigned && (!ok || offset < known) {
 				return errRewound
 			}
 		}
@@ -55,7 +52,7 @@ func (e *Engine[W]) consume(ctx context.Context, batch []*arrival, position map[
 				a.err = parkWith
 			}
 		}
-		if handled, err = e.handle(ctx, tx, arrived); err != nil {
+		if handled, parked, err = e.handle(ctx, tx, arrived); err != nil {
 			return err
 		}
 		return advanceFences(ctx, tx, batch, next)
@@ -63,6 +60,7 @@ func (e *Engine[W]) consume(ctx context.Context, batch []*arrival, position map[
 	if err != nil {
 		return err
 	}
+	e.consumer.countParked(parked)
 	e.cfg.Wake()
 	e.worker.wakeUp()
 	if handled > 0 {
@@ -72,37 +70,41 @@ func (e *Engine[W]) consume(ctx context.Context, batch []*arrival, position map[
 }
 
 // handle drops repeated events, queues those of parked subjects, parks what cannot be decoded, and
-// applies the rest. It returns how many arrivals were new.
-func (e *Engine[W]) handle(ctx context.Context, tx pgx.Tx, arrived []*arrival) (int, error) {
+// applies the rest. It returns how many arrivals were new, and how many subjects it parked.
+func (e *Engine[W]) handle(ctx context.Context, tx pgx.Tx, arrived []*arrival) (handled, parked int, err error) {
 	fresh, err := e.enterInbox(ctx, tx, arrived)
 	if err != nil || len(fresh) == 0 {
-		return 0, err
+		return 0, 0, err
 	}
-	ids := make([]string, len(fresh))
-	for i, a := range fresh {
-		ids[i] = a.envelope.Subject
-	}
-	subjects, now, err := lockSubjects(ctx, tx, ids)
-	if err != nil {
-		return 0, err
-	}
-	var items []*item
-	var parked []*arrival
+	roots := make(map[string]string, len(fresh))
 	for _, a := range fresh {
-		s := subjects[a.envelope.Subject]
-		switch {
-		case a.err != nil || s.parked:
-			// What follows a parked event waits behind it, also within this batch.
-			s.parked = true
-			parked = append(parked, a)
-		default:
-			items = append(items, a.item())
+		if _, seen := roots[a.envelope.Subject]; !seen {
+			roots[a.envelope.Subject] = a.envelope.Correlation
 		}
 	}
-	if err := e.park(ctx, tx, parked, now); err != nil {
-		return 0, err
+	subjects, now, err := lockSubjects(ctx, tx, roots)
+	if err != nil {
+		return 0, 0, err
 	}
-	return len(fresh), e.apply(ctx, tx, subjects, now, items)
+	var items []*item
+	var queued, failed []*arrival
+	for _, a := range fresh {
+		s := subjects[a.envelope.Subject]
+		if a.err == nil && !s.parked {
+			items = append(items, a.item())
+			continue
+		}
+		if !s.parked {
+			failed = append(failed, a)
+		}
+		// What follows a parked event waits behind it, also within this batch.
+		s.parked = true
+		queued = append(queued, a)
+	}
+	if err := e.park(ctx, tx, failed, queued, now); err != nil {
+		return 0, 0, err
+	}
+	return len(fresh), len(failed), e.apply(ctx, tx, subjects, now, items)
 }
 
 // lockFences locks the rows of the batch's partitions in key order and returns their offsets. A
@@ -118,13 +120,7 @@ func lockFences(ctx context.Context, tx pgx.Tx, batch []*arrival) (map[slot]int6
 		return nil, fmt.Errorf("lock fences: %w", err)
 	}
 	next := map[slot]int64{}
-	var s slot
-	var offset int64
-	_, err = pgx.ForEachRow(rows, []any{&s.topicID, &s.partition, &offset}, func() error {
-		next[s] = offset
-		return nil
-	})
-	if err != nil {
+	if err := scanFences(rows, next); err != nil {
 		return nil, fmt.Errorf("lock fences: %w", err)
 	}
 	return next, nil
@@ -158,13 +154,8 @@ func advanceFences(ctx context.Context, tx pgx.Tx, batch []*arrival, next map[sl
 }
 
 func slots(batch []*arrival) (ids [][16]byte, partitions []int32) {
-	seen := map[slot]struct{}{}
-	for _, a := range batch {
-		if _, ok := seen[a.slot]; ok {
-			continue
-		}
-		seen[a.slot] = struct{}{}
-		ids, partitions = append(ids, a.slot.topicID), append(partitions, a.slot.partition)
+	for s := range batchSlots(batch) {
+		ids, partitions = append(ids, s.topicID), append(partitions, s.partition)
 	}
 	return ids, partitions
 }

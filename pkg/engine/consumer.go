@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/quadrille-io/quadrille/pkg/kafka"
@@ -20,42 +22,54 @@ import (
 // Two goroutines: one polls and hands over, so that a slow transaction never keeps the group waiting;
 // the other takes what has accumulated and commits it. A partition that is revoked meanwhile may still
 // be in the batch under way: the fence decides whose work counts, not the group.
+//
+// The fence drops what lies below it and takes what lies above, so a record must never be queued before
+// one of a lower offset that is not handled yet. Records of a partition come in order from one fetch
+// position, and that position is only ever moved between two polls, by the goroutine that polls: nothing
+// that was fetched from the old position can be queued after the move (see readAgain).
 type consumer[W any] struct {
 	e      *Engine[W]
 	log    *slog.Logger
-	client *kgo.Client
 	topics []string // full names
 	joined atomic.Bool
 	caught chan struct{} // closed when everything that was there at the start is handled
 
+	// probe asks the cluster about topics and offsets. It is a client of its own because the consuming
+	// one calls back from the moment it is made, before anybody holds it.
+	probe  *kadm.Client
+	client *kgo.Client
+
 	mu       sync.Mutex
 	pending  []*arrival
 	ids      map[string]kafka.TopicID
-	position map[slot]int64 // what this process knows to be committed in the database
-	stopped  map[slot]string
-	wake     chan struct{}
-	room     chan struct{}
+	position map[slot]int64  // what this process knows to be committed in the database
+	again    map[slot]bool   // to be read again from the database's offset
+	stopped  map[slot]string // standing still, and why
+	cutPoll  context.CancelFunc
+	lives    int // counts topics that were made anew
+
+	wake chan struct{} // something is pending
+	room chan struct{} // something is not pending any more
+	look chan struct{} // a topic does not seem to be what it was
 
 	parkMu  sync.Mutex
 	parkLog []time.Time
 
 	lastStart time.Time
-	lastFlush time.Time
 	hint      offsetHint
 }
 
 func newConsumer[W any](e *Engine[W]) *consumer[W] {
 	return &consumer[W]{
 		e: e, log: e.log, caught: make(chan struct{}),
-		position: map[slot]int64{}, stopped: map[slot]string{},
-		wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
+		ids: map[string]kafka.TopicID{}, position: map[slot]int64{}, again: map[slot]bool{}, stopped: map[slot]string{},
+		wake: make(chan struct{}, 1), room: make(chan struct{}, 1), look: make(chan struct{}, 1),
 	}
 }
 
 // run joins the group and works until ctx ends. The batch under way is finished.
 func (c *consumer[W]) run(ctx context.Context) error {
-	topology := c.e.cfg.Definition.Topology()
-	names := topology.Topics()
+	names := c.e.cfg.Definition.Topology().Topics()
 	if len(names) == 0 {
 		c.joined.Store(true)
 		close(c.caught)
@@ -68,11 +82,12 @@ func (c *consumer[W]) run(ctx context.Context) error {
 		}
 		return fmt.Errorf("open consumer: %w", err)
 	}
+	defer c.probe.Close()
 	defer c.client.CloseAllowingRebalance()
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
-	for _, part := range []func(context.Context) error{c.poll, c.process, c.watchTopics, c.catchUp} {
+	for _, part := range []func(context.Context) error{c.poll, c.process, c.watch, c.catchUp, c.sendHints} {
 		wg.Go(func() {
 			if err := part(ctx); err != nil {
 				cancel(err)
@@ -82,28 +97,44 @@ func (c *consumer[W]) run(ctx context.Context) error {
 	wg.Wait()
 	cancel(nil)
 	c.hint.flush(c.client)
-	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
 }
 
-// open makes the client once the topics exist.
+// open makes the clients, the consuming one once the topics exist: it joins the group at once, and what
+// adjust is asked then it must be able to answer.
 func (c *consumer[W]) open(ctx context.Context, names []string) error {
 	k := c.e.cfg.Kafka
 	for _, n := range names {
 		c.topics = append(c.topics, k.Topic(n))
 	}
 	name := c.e.cfg.Definition.Name()
-	client, err := kgo.NewClient(append(k.Opts("quadrille-"+name),
+	probe, err := kgo.NewClient(k.Opts("quadrille-" + name + "-probe")...)
+	if err != nil {
+		return err
+	}
+	ids, err := kafka.Ready(ctx, probe, k, nil, names)
+	if err != nil {
+		probe.Close()
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.probe, c.ids = kadm.NewClient(probe), ids
+	c.client, err = kgo.NewClient(append(k.Opts("quadrille-"+name),
 		kgo.ConsumerGroup(k.Prefix+name),
 		kgo.ConsumeTopics(c.topics...),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(c.e.tuning.SessionTime),
+		kgo.HeartbeatInterval(c.e.tuning.SessionTime/4),
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
-		// Never from the end: a group whose offsets expired would skip what it has not seen.
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		// The client must never choose an offset by itself, neither the end (events would be skipped) nor
+		// the start (new events below the fence would be dropped as handled). adjust says where to begin,
+		// and an offset that is not in the log is looked into, see fetchFailed.
+		kgo.ConsumeResetOffset(kgo.NoResetOffset().AtStart()),
 		kgo.AdjustFetchOffsetsFn(c.adjust),
 		// A replica more than there are partitions has joined too, with none.
 		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { c.joined.Store(true) }),
@@ -112,69 +143,73 @@ func (c *consumer[W]) open(ctx context.Context, names []string) error {
 		kgo.FetchMaxWait(500*time.Millisecond),
 	)...)
 	if err != nil {
-		return err
+		probe.Close()
 	}
-	c.client = client
-	c.hint.marked = map[string]map[int32]kgo.EpochOffset{}
-	ids, err := kafka.Ready(ctx, client, k, nil, names)
-	if err != nil {
-		client.CloseAllowingRebalance()
-		return err
-	}
-	c.mu.Lock()
-	c.ids = ids
-	c.mu.Unlock()
-	return nil
+	return err
 }
 
 // poll fetches and hands over. AllowRebalance follows every poll, an empty or cancelled one too: with
 // BlockRebalanceOnPoll each of them holds the rebalance up.
 func (c *consumer[W]) poll(ctx context.Context) error {
-	for {
-		fetches := c.client.PollRecords(ctx, 2*c.e.tuning.BatchMax)
-		if ctx.Err() != nil || fetches.IsClientClosed() {
-			c.client.AllowRebalance()
-			return nil
-		}
+	for ctx.Err() == nil {
+		fetches := c.fetch(ctx)
 		err := c.take(fetches)
+		if err == nil && ctx.Err() == nil {
+			err = c.readAgain(ctx)
+		}
 		c.client.AllowRebalance()
-		if err != nil {
+		switch {
+		case errors.Is(err, errNotNow):
+			c.log.Warn("reading again is tried again", "error", err)
+			sleep(ctx, 100*time.Millisecond)
+		case err != nil:
 			return err
 		}
-		if !c.waitForRoom(ctx) {
+		if fetches.IsClientClosed() || !c.waitForRoom(ctx) {
 			return nil
 		}
 	}
+	return nil
+}
+
+// fetch is one poll. Who wants something to be read again cuts it short.
+func (c *consumer[W]) fetch(ctx context.Context) kgo.Fetches {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c.mu.Lock()
+	c.cutPoll = cancel
+	if len(c.again) > 0 {
+		cancel()
+	}
+	c.mu.Unlock()
+	return c.client.PollRecords(ctx, 2*c.e.tuning.BatchMax)
 }
 
 // take decodes what was fetched and queues it.
 func (c *consumer[W]) take(fetches kgo.Fetches) error {
 	for _, fe := range fetches.Errors() {
-		var lost *kgo.ErrDataLoss
-		if errors.As(fe.Err, &lost) {
-			return fmt.Errorf("the broker lost acknowledged records: %w", fe.Err)
-		}
-		if !errors.Is(fe.Err, context.Canceled) {
-			c.log.Warn("fetch failed, will be tried again", "topic", fe.Topic, "partition", fe.Partition, "error", fe.Err)
+		if err := c.fetchFailed(fe); err != nil {
+			return err
 		}
 	}
-	c.mu.Lock()
-	ids := c.ids
-	c.mu.Unlock()
-	var got []*arrival
 	prefix := c.e.cfg.Kafka.Prefix
-	fetches.EachRecord(func(r *kgo.Record) {
-		s := slot{ids[r.Topic], r.Partition}
-		got = append(got, c.e.arrive(r, strings.TrimPrefix(r.Topic, prefix), s))
+	var got []*arrival
+	fetches.EachTopic(func(t kgo.FetchTopic) {
+		id, ok := c.life(t)
+		if !ok {
+			return
+		}
+		topic := strings.TrimPrefix(t.Topic, prefix)
+		t.EachRecord(func(r *kgo.Record) { got = append(got, c.e.arrive(r, topic, slot{id, r.Partition})) })
 	})
 	if len(got) == 0 {
 		return nil
 	}
 	c.mu.Lock()
 	for _, a := range got {
-		// Of a partition that was revoked while it was fetched, or stands still: it is read again from
-		// the database's offset by whoever has it next.
-		if _, assigned := c.position[a.slot]; assigned && c.stopped[a.slot] == "" {
+		// Of a partition that was revoked while it was fetched, stands still, or is to be read again: it
+		// comes again from the database's offset, to whoever has it next.
+		if _, assigned := c.position[a.slot]; assigned && c.stopped[a.slot] == "" && !c.again[a.slot] {
 			c.pending = append(c.pending, a)
 		}
 	}
@@ -183,11 +218,45 @@ func (c *consumer[W]) take(fetches kgo.Fetches) error {
 	return nil
 }
 
+// life is the id of the topic the records are of. Those of another life than the one that was assigned
+// are left alone: their offsets mean nothing to the fences at hand.
+func (c *consumer[W]) life(t kgo.FetchTopic) (kafka.TopicID, bool) {
+	c.mu.Lock()
+	known := c.ids[t.Topic]
+	c.mu.Unlock()
+	if t.TopicID == (kafka.TopicID{}) || t.TopicID == known {
+		return known, true
+	}
+	signal(c.look)
+	return known, false
+}
+
+// fetchFailed says which failed fetches are the end. The client repeats the others by itself.
+func (c *consumer[W]) fetchFailed(fe kgo.FetchError) error {
+	var lost *kgo.ErrDataLoss
+	switch {
+	case errors.As(fe.Err, &lost):
+		return fmt.Errorf("the broker lost acknowledged records: %w", fe.Err)
+	case errors.Is(fe.Err, kerr.OffsetOutOfRange):
+		// Looked into by readAgain: either events are missing, which is the end, or the offset was an old
+		// one of a partition that is somebody else's now.
+		c.mu.Lock()
+		s := slot{c.ids[fe.Topic], fe.Partition}
+		c.mu.Unlock()
+		c.askAgain(map[slot]bool{s: true})
+	case errors.Is(fe.Err, kerr.UnknownTopicID), errors.Is(fe.Err, kerr.UnknownTopicOrPartition):
+		signal(c.look)
+	case !errors.Is(fe.Err, context.Canceled):
+		c.log.Warn("fetch failed, will be tried again", "topic", fe.Topic, "partition", fe.Partition, "error", fe.Err)
+	}
+	return nil
+}
+
 // waitForRoom keeps at most a few batches in memory: a backlog of any length is read as it is handled.
 func (c *consumer[W]) waitForRoom(ctx context.Context) bool {
 	for {
 		c.mu.Lock()
-		full := len(c.pending) >= 4*c.e.tuning.BatchMax
+		full := len(c.pending) >= 4*c.e.tuning.BatchMax && len(c.again) == 0
 		c.mu.Unlock()
 		if !full {
 			return true
@@ -201,9 +270,8 @@ func (c *consumer[W]) waitForRoom(ctx context.Context) bool {
 }
 
 // forget drops what is queued of partitions that are somebody else's now.
-func (c *consumer[W]) forget(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
+func (c *consumer[W]) forget(_ context.Context, client *kgo.Client, partitions map[string][]int32) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	gone := map[slot]bool{}
 	for topic, ps := range partitions {
 		for _, p := range ps {
@@ -211,10 +279,14 @@ func (c *consumer[W]) forget(_ context.Context, _ *kgo.Client, partitions map[st
 			gone[s] = true
 			delete(c.position, s)
 			delete(c.stopped, s)
+			delete(c.again, s)
 		}
 	}
 	c.drop(gone)
 	c.e.metrics.stopped.Set(float64(len(c.stopped)))
+	c.mu.Unlock()
+	// A pause outlives the assignment. Should the partition come back, nobody would think of resuming it.
+	client.ResumeFetchPartitions(partitions)
 }
 
 // drop removes the queued arrivals of some partitions. The caller holds mu.
@@ -226,6 +298,7 @@ func (c *consumer[W]) drop(gone map[slot]bool) {
 		}
 	}
 	c.pending = kept
+	signal(c.room)
 }
 
 func signal(ch chan struct{}) {

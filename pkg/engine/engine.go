@@ -127,6 +127,9 @@ func New[W any](cfg Config[W]) (*Engine[W], error) {
 			}
 		}
 	}
+	if t := cfg.Tuning.withDefaults(); t.CallLease <= t.CallTimeout {
+		return nil, fmt.Errorf("engine: CallLease %s must be longer than CallTimeout %s, or no call could be sent within its claim", t.CallLease, t.CallTimeout)
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}

@@ -12,69 +12,50 @@ import (
 	"github.com/quadrille-io/quadrille/pkg/fault"
 )
 
-// stopPartition says that so many subjects were parked within a minute that it must be the code, not
-// the events: the partition stands still until a person says so, instead of parking every order.
-type stopPartition struct {
-	slot  slot
-	cause error
-}
-
-func (s *stopPartition) Error() string {
-	return fmt.Sprintf("more keys parked in a minute than allowed: partition %d is stopped: %v", s.slot.partition, s.cause)
-}
-
-func (s *stopPartition) Unwrap() error { return s.cause }
-
-// park queues arrivals behind their subjects and makes a failure of each one that has an error of its
-// own, in the transaction that moves the fence: an event is either handled or in the queue.
+// park queues arrivals behind their subjects and makes a failure of each one that failed (the first of
+// its subject), in the transaction that moves the fence: an event is either handled or in the queue.
 //
 // Everything happens under the subject's lock. Were the queue read and the subject unparked without
 // it, a batch that saw "parked" a moment earlier would append its event after the replay had emptied
 // the queue, and nobody would ever come back for it.
-func (e *Engine[W]) park(ctx context.Context, tx pgx.Tx, arrivals []*arrival, now time.Time) error {
-	if len(arrivals) == 0 {
+func (e *Engine[W]) park(ctx context.Context, tx pgx.Tx, failed, queued []*arrival, now time.Time) error {
+	if len(queued) == 0 {
 		return nil
 	}
-	failed := map[string]*arrival{}
-	for _, a := range arrivals {
-		if a.err != nil && failed[a.envelope.Subject] == nil {
-			failed[a.envelope.Subject] = a
-			if !e.consumer.mayPark(now) {
-				return &stopPartition{slot: a.slot, cause: a.err}
-			}
-		}
+	if room := e.tuning.ParkedPerMinute - e.consumer.parkedLately(); len(failed) > max(room, 0) {
+		first := failed[max(room, 0)]
+		return &stopPartition{slot: first.slot, cause: first.err}
 	}
 	batch := &pgx.Batch{}
 	if len(failed) > 0 {
 		e.queueFailures(batch, failed, now)
 	}
-	if err := queueParked(batch, arrivals, now); err != nil {
+	if err := queueParked(batch, queued, now); err != nil {
 		return err
 	}
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("park %d events: %w", len(arrivals), err)
+		return fmt.Errorf("park %d events: %w", len(queued), err)
 	}
-	for subject, a := range failed {
+	for _, a := range failed {
 		e.metrics.parked.Inc()
-		e.log.Error("subject parked", "subject", subject, "event_type", a.envelope.Type,
+		e.log.Error("subject parked", "subject", a.envelope.Subject, "event_type", a.envelope.Type,
 			"event_id", a.envelope.ID, "error", a.err)
 	}
 	return nil
 }
 
-func (e *Engine[W]) queueFailures(batch *pgx.Batch, failed map[string]*arrival, now time.Time) {
+func (e *Engine[W]) queueFailures(batch *pgx.Batch, failed []*arrival, now time.Time) {
 	var subjects, ids, types, prints, texts []string
-	for subject, a := range failed {
-		subjects, ids, types = append(subjects, subject), append(ids, a.envelope.ID), append(types, a.envelope.Type)
-		prints, texts = append(prints, fault.Fingerprint(a.err)), append(texts, a.err.Error())
+	for _, a := range failed {
+		subjects, ids = append(subjects, a.envelope.Subject), append(ids, storable(a.envelope.ID))
+		types = append(types, storable(a.envelope.Type))
+		prints, texts = append(prints, fault.Fingerprint(a.err)), append(texts, storable(a.err.Error()))
 	}
 	batch.Queue(`UPDATE subject SET parked = true WHERE id = ANY($1)`, subjects)
-	// A subject that is parked already keeps its first failure: that one is at the head of its queue.
 	batch.Queue(`
 		INSERT INTO failure (subject, event_id, event_type, fingerprint, error, failed_at, next_retry_at)
 		SELECT *, $6::timestamptz, $7::timestamptz
-		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
-		ON CONFLICT (subject) DO NOTHING`,
+		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])`,
 		subjects, ids, types, prints, texts, now, e.nextRetry(0, now))
 }
 
@@ -87,11 +68,9 @@ func (e *Engine[W]) nextRetry(n int, now time.Time) *time.Time {
 	return &at
 }
 
-// header is one record header in the parked_event table; V becomes base64.
-type header struct {
-	K string
-	V []byte
-}
+// header is one record header in the parked_event table. Both become base64: a producer may put any
+// bytes there, and what PostgreSQL cannot store as text would be an event that cannot even be parked.
+type header struct{ K, V []byte }
 
 func queueParked(batch *pgx.Batch, arrivals []*arrival, now time.Time) error {
 	n := len(arrivals)
@@ -100,7 +79,7 @@ func queueParked(batch *pgx.Batch, arrivals []*arrival, now time.Time) error {
 	for i, a := range arrivals {
 		hs := make([]header, len(a.record.Headers))
 		for j, h := range a.record.Headers {
-			hs[j] = header{h.Key, h.Value}
+			hs[j] = header{[]byte(h.Key), h.Value}
 		}
 		encoded, err := json.Marshal(hs)
 		if err != nil {
@@ -133,7 +112,7 @@ func (e *Engine[W]) readParked(ctx context.Context, tx pgx.Tx, subject string) (
 			return nil, err
 		}
 		for _, h := range hs {
-			r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.K, Value: h.V})
+			r.Headers = append(r.Headers, kgo.RecordHeader{Key: string(h.K), Value: h.V})
 		}
 		r.Key = []byte(subject)
 		return e.arrive(r, r.Topic, slot{partition: r.Partition}), nil

@@ -8,13 +8,18 @@ import (
 	"slices"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/quadrille-io/quadrille/pkg/fault"
 )
 
 // txTimeout bounds one transaction from our side; the server's transaction_timeout is the same.
 const txTimeout = 15 * time.Second
+
+// suspect is the one arrival that a failing batch was narrowed down to.
+type suspect struct {
+	arrival *arrival
+	times   int
+	err     error
+}
 
 // process commits batches until ctx ends.
 //
@@ -23,38 +28,45 @@ const txTimeout = 15 * time.Second
 // the next batch may have; it grows again with every success. Any other failure leaves the batch as it
 // is: it is the same batch again, after a pause.
 func (c *consumer[W]) process(ctx context.Context) error {
-	limit, alone, failures := c.e.tuning.BatchMax, 0, 0
-	var parkWith error
+	limit, failures := c.e.tuning.BatchMax, 0
+	var alone suspect
 	for {
 		batch := c.next(ctx, limit)
 		if batch == nil {
 			return nil
 		}
+		// A revocation may have taken the suspect away: what stands alone now is another event, which must
+		// not be parked for what the first one did.
+		if len(batch) > 1 || batch[0] != alone.arrival {
+			alone = suspect{}
+		}
+		var parkWith error
+		if alone.times >= 2 {
+			parkWith = alone.err
+		}
 		err := c.commit(ctx, batch, parkWith)
 		var stop *stopPartition
+		class := fault.Classify(err)
 		switch {
 		case err == nil:
 			c.done(batch)
-			limit, alone, failures, parkWith = min(limit*2, c.e.tuning.BatchMax), 0, 0, nil
-		case errors.As(err, &stop):
+			limit, failures = min(limit*2, c.e.tuning.BatchMax), 0
+		case errors.As(err, &stop) && len(batch) == 1:
 			c.stopPartition(stop)
-			parkWith = nil
 		case errors.Is(err, errRewound):
 			c.log.Error("reading again", "error", err)
-			if err := c.rewind(ctx, batchSlots(batch)); err != nil {
-				return err
-			}
-		case fault.Classify(err) == fault.Deterministic && len(batch) > 1:
-			c.e.metrics.retries.WithLabelValues("event", "deterministic").Inc()
+			c.askAgain(batchSlots(batch))
+		case class == fault.Deterministic && len(batch) > 1:
+			// (Also on the way to a partition's stop: everything before the event that is one too many is
+			// handled first.)
+			c.e.metrics.retries.WithLabelValues("event", class.String()).Inc()
 			limit = max(1, len(batch)/2)
-		case fault.Classify(err) == fault.Deterministic && parkWith == nil:
-			c.e.metrics.retries.WithLabelValues("event", "deterministic").Inc()
-			if alone++; alone >= 2 {
-				parkWith = err
-			}
+		case class == fault.Deterministic && parkWith == nil:
+			c.e.metrics.retries.WithLabelValues("event", class.String()).Inc()
+			alone = suspect{arrival: batch[0], times: alone.times + 1, err: err}
 		default:
 			failures++
-			c.e.metrics.retries.WithLabelValues("event", "transient").Inc()
+			c.e.metrics.retries.WithLabelValues("event", fault.Transient.String()).Inc()
 			c.log.Warn("batch failed, the same again", "inputs", len(batch), "failures", failures, "error", err)
 			pause(ctx, failures)
 		}
@@ -88,39 +100,37 @@ func (c *consumer[W]) commit(ctx context.Context, batch []*arrival, parkWith err
 // pace ago, else at that moment, with all that came meanwhile. A lone event never waits for company,
 // and a busy service never runs tiny transactions. It returns nil when ctx has ended.
 func (c *consumer[W]) next(ctx context.Context, limit int) []*arrival {
-	for {
-		if ctx.Err() != nil {
-			return nil
-		}
+	for ctx.Err() == nil {
 		c.mu.Lock()
-		n, idle := len(c.pending), !slices.ContainsFunc(c.pending, func(a *arrival) bool { return !a.skip })
-		c.mu.Unlock()
-		wait := time.Hour
+		n := len(c.pending)
+		idle := !slices.ContainsFunc(c.pending, func(a *arrival) bool { return !a.skip })
+		var wait time.Duration
 		switch {
 		case n == 0:
+			wait = time.Hour
 		case n >= limit:
-			wait = 0
 		case idle:
 			// Only records of types the service does not take: their offsets can wait for company.
-			wait = time.Until(c.lastFlush.Add(time.Second))
+			wait = time.Until(c.lastStart.Add(time.Second))
 		default:
 			wait = time.Until(c.lastStart.Add(c.e.tuning.Pace))
 		}
-		if n > 0 && wait <= 0 {
-			break
+		if wait <= 0 {
+			batch := slices.Clone(c.pending[:min(limit, n)])
+			c.mu.Unlock()
+			c.lastStart = time.Now()
+			return batch
 		}
+		c.mu.Unlock()
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-c.wake:
-		case <-time.After(wait):
+		case <-timer.C:
 		}
+		timer.Stop()
 	}
-	c.lastStart = time.Now()
-	c.lastFlush = c.lastStart
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Clone(c.pending[:min(limit, len(c.pending))])
+	return nil
 }
 
 // done removes a committed batch from the queue and marks the group's offsets.
@@ -149,113 +159,4 @@ func (c *consumer[W]) done(batch []*arrival) {
 		c.e.metrics.oldestWait.Set(0)
 	}
 	signal(c.room)
-	c.hint.send(c.client)
-}
-
-// mayPark counts a parked subject and says whether it is still within the minute's allowance.
-func (c *consumer[W]) mayPark(now time.Time) bool {
-	c.parkMu.Lock()
-	defer c.parkMu.Unlock()
-	c.parkLog = slices.DeleteFunc(c.parkLog, func(t time.Time) bool { return now.Sub(t) > time.Minute })
-	if len(c.parkLog) >= c.e.tuning.ParkedPerMinute {
-		return false
-	}
-	c.parkLog = append(c.parkLog, now)
-	return true
-}
-
-// stopPartition lets a partition stand still: what is queued of it is dropped and read again when
-// somebody resumes it.
-func (c *consumer[W]) stopPartition(stop *stopPartition) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.stopped[stop.slot] = stop.Error()
-	c.drop(map[slot]bool{stop.slot: true})
-	c.e.metrics.stopped.Set(float64(len(c.stopped)))
-	for topic, id := range c.ids {
-		if id == stop.slot.topicID {
-			c.client.PauseFetchPartitions(map[string][]int32{topic: {stop.slot.partition}})
-			c.log.Error("partition stopped", "topic", topic, "partition", stop.slot.partition, "error", stop.cause)
-		}
-	}
-}
-
-// Stopped lists the partitions that stand still, with why; empty when none does.
-func (e *Engine[W]) Stopped() []string {
-	c := e.consumer
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Sorted(maps.Values(c.stopped))
-}
-
-// Resume lets stopped partitions go on, from the first event that was not handled.
-func (e *Engine[W]) Resume(ctx context.Context) error {
-	c := e.consumer
-	c.mu.Lock()
-	slots := map[slot]bool{}
-	for s := range c.stopped {
-		slots[s] = true
-	}
-	clear(c.stopped)
-	c.mu.Unlock()
-	c.parkMu.Lock()
-	c.parkLog = nil
-	c.parkMu.Unlock()
-	if len(slots) == 0 {
-		return nil
-	}
-	if err := c.rewind(ctx, slots); err != nil {
-		return err
-	}
-	c.e.metrics.stopped.Set(0)
-	for topic, id := range c.ids {
-		for s := range slots {
-			if s.topicID == id {
-				c.client.ResumeFetchPartitions(map[string][]int32{topic: {s.partition}})
-			}
-		}
-	}
-	return nil
-}
-
-func batchSlots(batch []*arrival) map[slot]bool {
-	slots := map[slot]bool{}
-	for _, a := range batch {
-		slots[a.slot] = true
-	}
-	return slots
-}
-
-// offsetHint commits offsets to the group about once a second: nobody starts from them, but lag is
-// measured by them.
-type offsetHint struct {
-	marked map[string]map[int32]kgo.EpochOffset
-	sent   time.Time
-}
-
-func (h *offsetHint) mark(r *kgo.Record) {
-	if h.marked[r.Topic] == nil {
-		h.marked[r.Topic] = map[int32]kgo.EpochOffset{}
-	}
-	h.marked[r.Topic][r.Partition] = kgo.EpochOffset{Epoch: -1, Offset: r.Offset + 1}
-}
-
-func (h *offsetHint) send(client *kgo.Client) {
-	if time.Since(h.sent) < time.Second || len(h.marked) == 0 {
-		return
-	}
-	h.sent = time.Now()
-	marked := h.marked
-	h.marked = map[string]map[int32]kgo.EpochOffset{}
-	client.CommitOffsets(context.Background(), marked, nil)
-}
-
-// flush commits what is marked, on the way out.
-func (h *offsetHint) flush(client *kgo.Client) {
-	if len(h.marked) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	client.CommitOffsetsSync(ctx, h.marked, nil)
 }

@@ -33,7 +33,7 @@ func (e *Engine[W]) Replay(ctx context.Context, subject string) (int, error) {
 func (e *Engine[W]) replay(ctx context.Context, id string) (handled int, err error) {
 	started := time.Now()
 	err = pgx.BeginFunc(ctx, e.cfg.Pool, func(tx pgx.Tx) error {
-		subjects, now, err := lockSubjects(ctx, tx, []string{id})
+		subjects, now, err := lockSubjects(ctx, tx, map[string]string{id: ""})
 		if err != nil {
 			return err
 		}
@@ -87,16 +87,16 @@ func unpark(ctx context.Context, tx pgx.Tx, id string) error {
 func (e *Engine[W]) noteRetry(ctx context.Context, subject string, cause error) error {
 	var retries int
 	var now time.Time
-	err := e.cfg.Pool.QueryRow(ctx, `SELECT retries + 1, clock_timestamp() FROM failure WHERE subject = $1`, subject).
-		Scan(&retries, &now)
+	err := e.cfg.Pool.QueryRow(ctx, `
+		UPDATE failure SET retries = retries + 1, retried_at = clock_timestamp(), error = $2, fingerprint = $3
+		WHERE subject = $1 RETURNING retries, retried_at`,
+		subject, storable(cause.Error()), fault.Fingerprint(cause)).Scan(&retries, &now)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil // replayed by somebody else meanwhile
 	}
 	if err == nil {
-		_, err = e.cfg.Pool.Exec(ctx, `
-			UPDATE failure SET retries = $2, retried_at = $3, next_retry_at = $4, error = $5, fingerprint = $6
-			WHERE subject = $1`,
-			subject, retries, now, e.nextRetry(retries, now), cause.Error(), fault.Fingerprint(cause))
+		_, err = e.cfg.Pool.Exec(ctx, `UPDATE failure SET next_retry_at = $3 WHERE subject = $1 AND retries = $2`,
+			subject, retries, e.nextRetry(retries, now))
 	}
 	if err != nil {
 		return fmt.Errorf("note the failed replay: %w", err)
@@ -104,23 +104,27 @@ func (e *Engine[W]) noteRetry(ctx context.Context, subject string, cause error) 
 	return nil
 }
 
-// replayDue tries the parked subjects whose time has come.
+// replayLease is how long a due replay belongs to the replica that took it on. Longer than a
+// transaction may last: two at the same one would use up its retries twice as fast.
+const replayLease = 2 * txTimeout
+
+// replayDue tries the parked subjects whose time has come, one after the other.
 func (e *Engine[W]) replayDue(ctx context.Context) error {
-	rows, err := e.cfg.Pool.Query(ctx, `
-		SELECT subject FROM failure WHERE next_retry_at <= clock_timestamp() ORDER BY next_retry_at LIMIT 100`)
-	if err != nil {
-		return fmt.Errorf("list due replays: %w", err)
-	}
-	subjects, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return fmt.Errorf("list due replays: %w", err)
-	}
-	for _, s := range subjects {
-		if ctx.Err() != nil {
+	for ctx.Err() == nil {
+		var subject string
+		err := e.cfg.Pool.QueryRow(ctx, `
+			UPDATE failure SET next_retry_at = clock_timestamp() + $1
+			WHERE subject = (SELECT subject FROM failure WHERE next_retry_at <= clock_timestamp()
+			                 ORDER BY next_retry_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+			RETURNING subject`, replayLease).Scan(&subject)
+		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
-		if _, err := e.Replay(ctx, s); err != nil && !errors.Is(err, ErrNotParked) {
-			e.log.Warn("replay failed", "subject", s, "error", err)
+		if err != nil {
+			return fmt.Errorf("take a due replay: %w", err)
+		}
+		if _, err := e.Replay(ctx, subject); err != nil && !errors.Is(err, ErrNotParked) && ctx.Err() == nil {
+			e.log.Warn("replay failed", "subject", subject, "error", err)
 		}
 	}
 	return nil

@@ -19,20 +19,29 @@ type subject struct {
 	changed bool
 }
 
-// lockSubjects makes and locks the rows of the given ids, in their order, and then reads the clock.
+// lockSubjects makes and locks the rows of the given ids, in their order, and then reads the clock. The
+// map's value is the root that a row made here gets.
 //
 // The insert comes first because a row that does not exist cannot be locked: an OrderCreated and a
 // PaymentCancelled side by side would both find nothing and both go on. Whoever inserts second waits
 // for the first to commit. The clock is read by a statement of its own after the lock: a time taken
 // before may be older than what the former holder of the lock wrote.
-func lockSubjects(ctx context.Context, tx pgx.Tx, ids []string) (map[string]*subject, time.Time, error) {
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
+func lockSubjects(ctx context.Context, tx pgx.Tx, rootOf map[string]string) (map[string]*subject, time.Time, error) {
+	ids := slices.Sorted(maps.Keys(rootOf))
+	roots := make([]string, len(ids))
+	for i, id := range ids {
+		roots[i] = rootOf[id]
+	}
 	subjects := make(map[string]*subject, len(ids))
 	var now time.Time
 	batch := &pgx.Batch{}
 	if len(ids) > 0 {
-		batch.Queue(`INSERT INTO subject (id) SELECT id FROM unnest($1::text[]) AS id ORDER BY id ON CONFLICT DO NOTHING`, ids)
+		// By ordinality: an ORDER BY of the text itself would follow the database's collation, and that is
+		// another order than the one the rows are locked in below.
+		batch.Queue(`
+			INSERT INTO subject (id, root)
+			SELECT id, root FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(id, root, n) ORDER BY n
+			ON CONFLICT DO NOTHING`, ids, roots)
 		batch.Queue(`SELECT id, emitted, parked, root FROM subject WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`, ids).
 			Query(func(rows pgx.Rows) error {
 				for rows.Next() {

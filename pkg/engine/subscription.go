@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // Subscription is how far a service's consumer group is.
@@ -33,7 +32,7 @@ func (e *Engine[W]) Subscription(ctx context.Context) (Subscription, error) {
 	if !c.joined.Load() || len(c.topics) == 0 {
 		return s, nil
 	}
-	groups, err := kadm.NewClient(c.client).DescribeGroups(ctx, s.Group)
+	groups, err := c.probe.DescribeGroups(ctx, s.Group)
 	if err != nil {
 		return s, fmt.Errorf("describe group: %w", err)
 	}
@@ -71,13 +70,18 @@ func (e *Engine[W]) fences(ctx context.Context) (map[slot]int64, error) {
 		return nil, fmt.Errorf("read fences: %w", err)
 	}
 	next := map[slot]int64{}
-	var s slot
-	var offset int64
-	if _, err = pgx.ForEachRow(rows, []any{&s.topicID, &s.partition, &offset}, func() error {
-		next[s] = offset
-		return nil
-	}); err != nil {
+	if err := scanFences(rows, next); err != nil {
 		return nil, fmt.Errorf("read fences: %w", err)
 	}
 	return next, nil
+}
+
+func scanFences(rows pgx.Rows, next map[slot]int64) error {
+	var s slot
+	var offset int64
+	_, err := pgx.ForEachRow(rows, []any{&s.topicID, &s.partition, &offset}, func() error {
+		next[s] = offset
+		return nil
+	})
+	return err
 }

@@ -50,7 +50,7 @@ func (e *Engine[W]) sweepOnce(ctx context.Context) error {
 			item: item{input: flow.Input{Kind: flow.KindDeadline, Subject: d.Subject(), Msg: d}},
 			done: make(chan error, 1),
 		}
-		if err := e.lane.submit(ctx, w); err != nil {
+		if err := e.lane.submit(w); err != nil {
 			break // the lane is full or ends: the next sweep finds the rest
 		}
 		submitted = append(submitted, w)

@@ -1,0 +1,330 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/quadrille-io/quadrille/pkg/engine"
+	"github.com/quadrille-io/quadrille/pkg/fault"
+	"github.com/quadrille-io/quadrille/pkg/flow"
+	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
+	stockv1 "github.com/quadrille-io/quadrille/proto/quadrille/stock/v1"
+)
+
+// toy is a small service of every kind of input: it takes pieces off a product for an order, gives them
+// back, restocks by command, calls a label printer outside, and lets holds expire.
+type toy struct {
+	// mended makes the events harmless that were poison before.
+	mended atomic.Bool
+}
+
+type world struct {
+	flow.Calls
+	products flow.Rows[string, int64] // pieces left
+	orders   flow.Rows[string, reservation]
+}
+
+// reservation is what an order has taken. State is taken, short, back (also: a tombstone) or labelled.
+type reservation struct {
+	state    string
+	taken    map[string]int64
+	deadline *time.Time
+	cause    string
+}
+
+// restock is a command on a product; hold one on an order, with a deadline.
+type restock struct {
+	product string
+	pieces  int64
+}
+
+func (c restock) Subject() string { return c.product }
+
+type hold struct {
+	order   string
+	product string
+	lasts   time.Duration
+}
+
+func (c hold) Subject() string { return c.order }
+
+// expire is a hold's deadline, labelled the answer of the label printer.
+type expire struct{ order string }
+
+func (d expire) Subject() string { return d.order }
+
+type labelled struct {
+	order  string
+	number int64
+}
+
+func (a labelled) Subject() string { return a.order }
+
+func (b *toy) definition() *flow.Definition[world] {
+	return flow.Service("stock",
+		flow.On(b.onOrderCreated).Emits(&stockv1.StockDecreased{}, &stockv1.StockDecreaseFailed{}),
+		flow.On(b.onOrderCancelled).Emits(&stockv1.StockIncreased{}),
+		flow.On(b.onOrderCompleted).Calls("label"),
+		flow.On(b.onOrderCouponWaived).Calls("label"),
+		flow.On(b.onOrderCancelRequested),
+		flow.OnCommand(b.onRestock).Emits(&stockv1.StockRestocked{}),
+		flow.OnCommand(b.onHold).Emits(&stockv1.StockDecreased{}).Calls("label"),
+		flow.OnAnswer(b.onLabelled).Emits(&stockv1.LowStockReached{}),
+		flow.OnDeadline(b.onExpire).Emits(&stockv1.StockIncreased{}),
+	)
+}
+
+func (b *toy) onOrderCreated(w *world, e *orderv1.OrderCreated, m flow.Meta) []flow.Event {
+	poison := ""
+	if !b.mended.Load() {
+		poison = e.UserId
+	}
+	if poison == "panic" {
+		panic("this order cannot be decided")
+	}
+	if _, known := w.orders.Get(e.OrderId); known {
+		return nil
+	}
+	r := reservation{state: "taken", taken: map[string]int64{}, cause: m.Cause}
+	for _, item := range e.OrderItems {
+		r.taken[item.ProductId] += int64(item.Quantity)
+	}
+	for _, id := range slices.Sorted(maps.Keys(r.taken)) {
+		if left, _ := w.products.Get(id); left < r.taken[id] && poison != "overdraw" {
+			w.orders.Put(e.OrderId, reservation{state: "short"})
+			return []flow.Event{&stockv1.StockDecreaseFailed{OrderId: e.OrderId}}
+		}
+	}
+	for id, n := range r.taken {
+		left, _ := w.products.Get(id)
+		w.products.Put(id, left-n)
+	}
+	w.orders.Put(e.OrderId, r)
+	return []flow.Event{&stockv1.StockDecreased{OrderId: e.OrderId, UserId: e.UserId}}
+}
+
+func (b *toy) onOrderCancelled(w *world, e *orderv1.OrderCancelled, _ flow.Meta) []flow.Event {
+	r, _ := w.orders.Get(e.OrderId)
+	if r.state == "back" {
+		return nil
+	}
+	return b.giveBack(w, e.OrderId, r)
+}
+
+func (b *toy) giveBack(w *world, order string, r reservation) []flow.Event {
+	for id, n := range r.taken {
+		left, _ := w.products.Get(id)
+		w.products.Put(id, left+n)
+	}
+	w.orders.Put(order, reservation{state: "back"})
+	w.Withdraw(order, "label")
+	return []flow.Event{&stockv1.StockIncreased{OrderId: order}}
+}
+
+func (b *toy) onOrderCompleted(w *world, e *orderv1.OrderCompleted, _ flow.Meta) []flow.Event {
+	w.Call(flow.Call{Subject: e.OrderId, Kind: "label", Body: map[string]string{"order": e.OrderId, "note": e.UserId}})
+	return nil
+}
+
+// onOrderCouponWaived asks and takes back, in this order.
+func (b *toy) onOrderCouponWaived(w *world, e *orderv1.OrderCouponWaived, _ flow.Meta) []flow.Event {
+	w.Call(flow.Call{Subject: e.OrderId, Kind: "label", Body: "never"})
+	w.Withdraw(e.OrderId, "label")
+	return nil
+}
+
+func (b *toy) onOrderCancelRequested(w *world, e *orderv1.OrderCancelRequested, _ flow.Meta) []flow.Event {
+	w.Withdraw(e.OrderId, "label")
+	return nil
+}
+
+func (b *toy) onRestock(w *world, c restock, _ flow.Meta) (flow.Reply, []flow.Event) {
+	switch {
+	case c.pieces == 13:
+		panic("this command cannot be decided")
+	case c.pieces <= 0:
+		return flow.Refuse(fault.Unprocessable("invalid_field", "pieces must be positive"))
+	}
+	left, _ := w.products.Get(c.product)
+	w.products.Put(c.product, left+c.pieces)
+	return flow.Reply{Status: http.StatusOK, Body: map[string]int64{"pieces": left + c.pieces}},
+		[]flow.Event{&stockv1.StockRestocked{ProductId: c.product, Quantity: c.pieces, Available: left + c.pieces}}
+}
+
+func (b *toy) onHold(w *world, c hold, m flow.Meta) (flow.Reply, []flow.Event) {
+	left, _ := w.products.Get(c.product)
+	w.products.Put(c.product, left-1)
+	until := m.Now.Add(c.lasts)
+	w.orders.Put(c.order, reservation{state: "taken", taken: map[string]int64{c.product: 1}, deadline: &until, cause: m.EventID(0)})
+	return flow.Reply{Status: http.StatusAccepted}, []flow.Event{&stockv1.StockDecreased{OrderId: c.order}}
+}
+
+func (b *toy) onLabelled(w *world, a labelled, _ flow.Meta) []flow.Event {
+	r, _ := w.orders.Get(a.order)
+	r.state = "labelled"
+	w.orders.Put(a.order, r)
+	return []flow.Event{&stockv1.LowStockReached{ProductId: a.order, Available: a.number}}
+}
+
+func (b *toy) onExpire(w *world, d expire, m flow.Meta) []flow.Event {
+	r, _ := w.orders.Get(d.order)
+	if r.deadline == nil || r.deadline.After(m.Now) {
+		return nil
+	}
+	events := b.giveBack(w, d.order, r)
+	return []flow.Event{flow.Because(r.cause, events[0])}
+}
+
+// toyStore is the toy's SQL. onSave is called within the transaction, after everything is written.
+type toyStore struct {
+	onSave func(ctx context.Context, tx pgx.Tx) error
+}
+
+const toySchema = `
+CREATE TABLE product (
+    id       text COLLATE "C" PRIMARY KEY,
+    quantity bigint NOT NULL,
+    CONSTRAINT stock_never_negative CHECK (quantity >= 0)
+);
+CREATE TABLE reservation (
+    order_id    text COLLATE "C" PRIMARY KEY,
+    state       text  NOT NULL,
+    taken       jsonb NOT NULL,
+    deadline_at timestamptz,
+    cause       text  NOT NULL
+);`
+
+func migrateToy(ctx context.Context, url string) error {
+	if err := engine.Migrate(ctx, url); err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, toySchema)
+	return err
+}
+
+// Load locks the orders, then the products these and the inputs have to do with.
+func (s *toyStore) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*world, error) {
+	w := &world{}
+	orders, products := map[string]bool{}, map[string]bool{}
+	for _, i := range in {
+		orders[i.Subject] = true
+		switch msg := i.Msg.(type) {
+		case *orderv1.OrderCreated:
+			for _, item := range msg.OrderItems {
+				products[item.ProductId] = true
+			}
+		case restock:
+			products[msg.product] = true
+		case hold:
+			products[msg.product] = true
+		}
+	}
+	rows, err := tx.Query(ctx, `
+		SELECT order_id, state, taken, deadline_at, cause FROM reservation
+		WHERE order_id = ANY($1) ORDER BY order_id FOR NO KEY UPDATE`, slices.Sorted(maps.Keys(orders)))
+	if err != nil {
+		return nil, fmt.Errorf("load reservations: %w", err)
+	}
+	for rows.Next() {
+		var id string
+		var r reservation
+		if err := rows.Scan(&id, &r.state, &r.taken, &r.deadline, &r.cause); err != nil {
+			return nil, fmt.Errorf("load reservations: %w", err)
+		}
+		w.orders.Loaded(id, r)
+		for product := range r.taken {
+			products[product] = true
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("load reservations: %w", err)
+	}
+	var id string
+	var left int64
+	rows, err = tx.Query(ctx, `SELECT id, quantity FROM product WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`,
+		slices.Sorted(maps.Keys(products)))
+	if err == nil {
+		_, err = pgx.ForEachRow(rows, []any{&id, &left}, func() error { w.products.Loaded(id, left); return nil })
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load products: %w", err)
+	}
+	return w, nil
+}
+
+func (s *toyStore) Save(ctx context.Context, tx pgx.Tx, w *world) error {
+	batch := &pgx.Batch{}
+	for _, c := range [][]any{changedOrders(w), changedProducts(w)} {
+		if len(c) > 0 {
+			batch.Queue(c[0].(string), c[1:]...)
+		}
+	}
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return err
+	}
+	if s.onSave != nil {
+		return s.onSave(ctx, tx)
+	}
+	return nil
+}
+
+func changedOrders(w *world) []any {
+	var ids, states, causes []string
+	var taken []map[string]int64
+	var deadlines []*time.Time
+	for _, c := range w.orders.Changed() {
+		ids, states, causes = append(ids, c.Key), append(states, c.Row.state), append(causes, c.Row.cause)
+		taken, deadlines = append(taken, c.Row.taken), append(deadlines, c.Row.deadline)
+		if c.Row.taken == nil {
+			taken[len(taken)-1] = map[string]int64{}
+		}
+	}
+	if ids == nil {
+		return nil
+	}
+	return []any{`
+		INSERT INTO reservation (order_id, state, taken, deadline_at, cause)
+		SELECT * FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::timestamptz[], $5::text[])
+		ON CONFLICT (order_id) DO UPDATE
+		SET state = excluded.state, taken = excluded.taken, deadline_at = excluded.deadline_at, cause = excluded.cause`,
+		ids, states, taken, deadlines, causes}
+}
+
+func changedProducts(w *world) []any {
+	var ids []string
+	var left []int64
+	for _, c := range w.products.Changed() {
+		ids, left = append(ids, c.Key), append(left, c.Row)
+	}
+	if ids == nil {
+		return nil
+	}
+	return []any{`
+		INSERT INTO product (id, quantity) SELECT * FROM unnest($1::text[], $2::bigint[])
+		ON CONFLICT (id) DO UPDATE SET quantity = excluded.quantity`, ids, left}
+}
+
+func toyDue(ctx context.Context, pool *pgxpool.Pool, limit int) ([]flow.Command, error) {
+	rows, err := pool.Query(ctx, `
+		SELECT order_id FROM reservation WHERE deadline_at <= clock_timestamp() ORDER BY deadline_at LIMIT $1`, limit)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (flow.Command, error) {
+		var d expire
+		return d, row.Scan(&d.order)
+	})
+}
