@@ -53,7 +53,7 @@ func (s *System) ownEnvironment(name string) map[string]string {
 	case "shipping":
 		return map[string]string{"CARRIER_URL": s.Simulators.CarrierURL, "CARRIER_WEBHOOK_SECRET": s.carrierSecret}
 	case "mailer":
-		return map[string]string{"SMTP_ADDR": s.Simulators.SMTPAddr, "MAIL_FROM": "shop@example.com", "SHOP_URL": s.GatewayURL()}
+		return map[string]string{"SMTP_ADDR": s.Simulators.SMTPAddr, "MAIL_FROM": "shop@example.com"}
 	default:
 		return nil
 	}
