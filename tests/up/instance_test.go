@@ -51,19 +51,13 @@ const startTime = 3 * time.Minute
 // folder makes a data folder that PostgreSQL's user reaches, too, when the tests run as root.
 func folder(t *testing.T) string {
 	t.Helper()
-	parent, err := os.MkdirTemp("", "quadrille-up-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(parent); err != nil {
-			t.Error(err)
+	dir := t.TempDir()
+	for _, d := range []string{filepath.Dir(dir), dir} {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
 		}
-	})
-	if err := os.Chmod(parent, 0o755); err != nil {
-		t.Fatal(err)
 	}
-	return filepath.Join(parent, "data")
+	return filepath.Join(dir, "data")
 }
 
 // instance is one running `quadrille up`.
@@ -109,7 +103,7 @@ func up(t *testing.T, dir string, args ...string) *instance {
 	return i
 }
 
-// begin starts the program; the test's end kills it if it still runs.
+// begin starts the program; the test's end stops it if it still runs.
 func begin(t *testing.T, dir string, args ...string) *instance {
 	t.Helper()
 	path, err := binary()
@@ -118,7 +112,7 @@ func begin(t *testing.T, dir string, args ...string) *instance {
 	}
 	i := &instance{t: t, dir: dir, screen: &buffer{}, ended: make(chan struct{})}
 	i.cmd = exec.Command(path, append([]string{"up"}, args...)...)
-	i.cmd.Env = append(os.Environ(), "QUADRILLE_DIR="+dir)
+	i.cmd.Env = environment(dir)
 	i.cmd.Stdout, i.cmd.Stderr = i.screen, i.screen
 	if err := i.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -127,7 +121,7 @@ func begin(t *testing.T, dir string, args ...string) *instance {
 		_ = i.cmd.Wait() // ProcessState says how it ended
 		close(i.ended)
 	}()
-	t.Cleanup(func() { i.signal(syscall.SIGKILL) })
+	t.Cleanup(func() { i.signal(syscall.SIGTERM) })
 	return i
 }
 
@@ -160,13 +154,27 @@ func run(t *testing.T, dir string, args ...string) (stdout, stderr string, code 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env = append(os.Environ(), "QUADRILLE_DIR="+dir)
+	cmd.Env = environment(dir)
 	var out, errors bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errors
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
 		t.Fatal(err)
 	}
 	return out.String(), errors.String(), cmd.ProcessState.ExitCode()
+}
+
+// environment is ours without what a person's shell, or the rest of the suite, may say of another system.
+func environment(dir string) []string {
+	env := []string{"QUADRILLE_DIR=" + dir}
+	for _, variable := range os.Environ() {
+		switch name, _, _ := strings.Cut(variable, "="); {
+		case name == "QUADRILLE_DIR", name == "KAFKA_BROKERS", name == "TOPIC_PREFIX", name == "CARRIER_DELAY",
+			strings.HasSuffix(name, "_TOKEN"), strings.HasSuffix(name, "_URL"):
+		default:
+			env = append(env, variable)
+		}
+	}
+	return env
 }
 
 func exists(path string) bool {
