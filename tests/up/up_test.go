@@ -1,6 +1,7 @@
 package up_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/cookiejar"
 	"path/filepath"
@@ -10,8 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/quadrille-io/quadrille/pkg/testkit"
 	"github.com/quadrille-io/quadrille/services/quadrille/local"
 	"github.com/quadrille-io/quadrille/services/quadrille/rest"
 )
@@ -61,13 +65,28 @@ func TestStartStopStart(t *testing.T) {
 	}
 	again.signal(syscall.SIGTERM)
 
-	fresh := up(t, dir, "--fresh")
+	fresh := up(t, dir, "--fresh", "--carrier-delay", "500ms")
 	if now := ordersOf(t, fresh.client("CUSTOMER_TOKEN")); len(now) != 0 {
 		t.Errorf("--fresh left %d orders", len(now))
 	}
 	if now := pointsOf(t, fresh); now != local.Points {
 		t.Errorf("%d points after --fresh", now)
 	}
+	leavesByItself(t, fresh)
+}
+
+// leavesByItself: the simulated carrier dispatches after its delay, without being told.
+func leavesByItself(t *testing.T, i *instance) {
+	t.Helper()
+	if out, errors, code := run(t, i.dir, "order", "create", "--wait", "20"); code != 0 {
+		t.Fatal(out, errors)
+	}
+	testkit.Eventually(t, 20*time.Second, func() error {
+		if o := ordersOf(t, i.client("CUSTOMER_TOKEN")); len(o) != 1 || o[0].Status != "SHIPPED" {
+			return fmt.Errorf("%+v", o)
+		}
+		return nil
+	})
 }
 
 func leftBehind(t *testing.T, i *instance) {
@@ -166,6 +185,15 @@ func commands(t *testing.T, i *instance) {
 	said(0, `FLASH +₩1,000 +100`, "product", "list")
 	said(0, `stock +event +OrderCreated +StockDecreased, StockDecreaseFailed`, "topology")
 	said(0, `nothing is parked`, "dlq", "list")
+	poison := undecodable(t, i)
+	testkit.Eventually(t, 20*time.Second, func() error {
+		if out, errors, _ := run(t, i.dir, "dlq", "list"); !strings.Contains(out, poison) {
+			return fmt.Errorf("%s is not parked:\n%s%s", poison, out, errors)
+		}
+		return nil
+	})
+	said(0, `matched +stock `+poison, "dlq", "replay", "--service", "stock", "--dry-run")
+	said(1, `failed +stock `+poison, "dlq", "replay", "--subject", poison)
 	said(2, `--group`, "dlq", "replay")
 	said(0, `"type":"quadrille.order.v1.OrderCreated"`, "events", "tail", "--from-start", "--subject", order, "--type", "OrderCreated", "-n", "1")
 	said(0, `parcel SIM.*dispatched`, "ship", order, "dispatched")
@@ -173,6 +201,28 @@ func commands(t *testing.T, i *instance) {
 	said(4, `not settled in time`, "order", "create", "--timeout", "2s")
 	said(0, `payment +none`, "fault", "clear")
 	said(0, `Exit codes: 0 done`, "--help")
+}
+
+// undecodable publishes an event that nobody can read, and returns its order.
+func undecodable(t *testing.T, i *instance) string {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(i.env["KAFKA_BROKERS"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	id := uuid.Must(uuid.NewV7()).String()
+	r := &kgo.Record{Topic: "order.v1", Key: []byte(id), Value: []byte{0xff}}
+	for name, value := range map[string]string{
+		"ce_id": uuid.Must(uuid.NewV7()).String(), "ce_type": "quadrille.order.v1.OrderCreated", "ce_subject": id,
+		"ce_source": "/quadrille/order", "ce_time": time.Now().UTC().Format(time.RFC3339Nano), "ce_sequence": "1",
+	} {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: name, Value: []byte(value)})
+	}
+	if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	return id
 }
 
 type placed struct {

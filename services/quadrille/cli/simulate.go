@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/quadrille-io/quadrille/services/quadrille/rest"
 )
@@ -28,34 +29,55 @@ func (c *shipCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	carrier := rest.Client{BaseURL: base}
-	var bookings struct {
-		Data []booking `json:"data"`
-	}
-	if err := carrier.Get(ctx, "/v1/bookings?reference="+url.QueryEscape(c.OrderID), &bookings); err != nil {
+	b, err := c.parcel(ctx, carrier)
+	if err != nil {
 		return err
 	}
-	for _, b := range bookings.Data { // newest first
-		if b.BookingID == "" {
-			continue // refused or voided
-		}
-		res, err := carrier.Do(ctx, rest.Request{
-			Method: http.MethodPost, Path: "/v1/bookings/" + b.BookingID + "/advance", Body: map[string]string{"to": c.To},
-		})
-		if err != nil {
-			return err
-		}
-		if res.Status == http.StatusConflict {
-			return fmt.Errorf("parcel %s is %s: it cannot become %s", b.TrackingNumber, b.State, c.To)
-		}
-		if res.Status != http.StatusOK {
-			return res.Problem()
-		}
-		if s.root.JSON {
-			return s.printf("%s\n", res.Body)
-		}
-		return s.printf("parcel %s of order %s: %s\n", b.TrackingNumber, c.OrderID, c.To)
+	res, err := carrier.Do(ctx, rest.Request{
+		Method: http.MethodPost, Path: "/v1/bookings/" + b.BookingID + "/advance", Body: map[string]string{"to": c.To},
+	})
+	switch {
+	case err != nil:
+		return err
+	case res.Status == http.StatusConflict:
+		return fmt.Errorf("parcel %s is %s: it cannot become %s", b.TrackingNumber, b.State, c.To)
+	case res.Status != http.StatusOK:
+		return res.Problem()
+	case s.root.JSON:
+		return s.printf("%s\n", res.Body)
 	}
-	return fmt.Errorf("the carrier has no parcel of order %s", c.OrderID)
+	return s.printf("parcel %s of order %s: %s\n", b.TrackingNumber, c.OrderID, c.To)
+}
+
+// bookingTime is how long an order that has just been completed may take to be booked at the carrier.
+const bookingTime = 5 * time.Second
+
+// parcel finds the order's parcel, and waits a little for it.
+func (c *shipCommand) parcel(ctx context.Context, carrier rest.Client) (booking, error) {
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	enough := time.NewTimer(bookingTime)
+	defer enough.Stop()
+	for {
+		var bookings struct {
+			Data []booking `json:"data"`
+		}
+		if err := carrier.Get(ctx, "/v1/bookings?reference="+url.QueryEscape(c.OrderID), &bookings); err != nil {
+			return booking{}, err
+		}
+		for _, b := range bookings.Data { // newest first
+			if b.BookingID != "" { // neither refused nor voided
+				return b, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return booking{}, ctx.Err()
+		case <-enough.C:
+			return booking{}, fmt.Errorf("the carrier has no parcel of order %s", c.OrderID)
+		case <-ticker.C:
+		}
+	}
 }
 
 type faultCommand struct {
