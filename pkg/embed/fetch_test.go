@@ -44,7 +44,7 @@ func TestFetchDownloadsOnce(t *testing.T) {
 		if r.URL.Path != "/org/example/deep/lib/1.2/lib-1.2.jar" {
 			t.Errorf("asked for %s", r.URL.Path)
 		}
-		w.Write([]byte(jarContent))
+		_, _ = w.Write([]byte(jarContent))
 	})
 	g, ctx := errgroup.WithContext(t.Context())
 	for range 8 {
@@ -69,10 +69,10 @@ func TestFetchKeepsNothingWrong(t *testing.T) {
 		requests int64
 		want     string
 	}{
-		"other content": {func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("evil")) }, 3, "SHA-256"},
+		"other content": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("evil")) }, 3, "SHA-256"},
 		"half of it": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "20")
-			w.Write([]byte(jarContent[:7]))
+			_, _ = w.Write([]byte(jarContent[:7]))
 		}, 3, "EOF"},
 		"not there": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, 1, "404"},
 	} {
@@ -107,7 +107,7 @@ func TestFetchTriesAgain(t *testing.T) {
 			w.WriteHeader(http.StatusBadGateway)
 			return
 		}
-		w.Write([]byte(jarContent))
+		_, _ = w.Write([]byte(jarContent))
 	})
 	if _, err := s.fetch(t.Context(), sample()); err != nil {
 		t.Error(err)
@@ -117,7 +117,7 @@ func TestFetchTriesAgain(t *testing.T) {
 func TestFetchGivesUpOnASilentServer(t *testing.T) {
 	t.Parallel()
 	s, _ := repository(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Write([]byte("the"))
+		_, _ = w.Write([]byte("the"))
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
 	})

@@ -59,7 +59,7 @@ func played(t *testing.T, part, dir string) (address string, kill func()) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	kill = func() { cmd.Process.Kill(); cmd.Wait() }
+	kill = func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
 	t.Cleanup(kill)
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
@@ -72,7 +72,7 @@ func played(t *testing.T, part, dir string) (address string, kill func()) {
 // under root.
 func folder(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "quadrille-embed-")
+	dir, err := os.MkdirTemp("", "quadrille-embed-") //nolint:usetesting // t.TempDir is not reachable for the other user
 	if err != nil {
 		t.Fatal(err)
 	}

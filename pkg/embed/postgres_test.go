@@ -131,7 +131,7 @@ func TestPostgresStartsOverAStalePidFile(t *testing.T) {
 	if err := other.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { other.Process.Kill(); other.Wait() }()
+	defer func() { _ = other.Process.Kill(); _ = other.Wait() }()
 	takePid(t, p.pgdata(), other.Process.Pid)
 
 	p = startPostgres(t, PostgresConfig{DataDir: dir, FromTemplate: true})
