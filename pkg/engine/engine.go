@@ -62,7 +62,7 @@ type Tuning struct {
 	SessionTime     time.Duration   // group session timeout: 10 s
 	Sweep           time.Duration   // how often deadlines, due calls and due replays are looked for: 500 ms
 	CallTimeout     time.Duration   // longest an outside call may take: 10 s
-	CallLease       time.Duration   // how long a claimed call is the worker's: 30 s
+	CallLease       time.Duration   // how long a claimed call is the worker's: 15 s; a call lost with its worker is made again then
 	CallSlots       int             // calls under way at once: 128
 	Retries         []time.Duration // when a parked subject is tried again by itself: 1 min, 10 min, 1 h
 	ParkedPerMinute int             // more than this many parked in a minute stop the partition: 20
@@ -91,7 +91,7 @@ func (t Tuning) withDefaults() Tuning {
 		{&t.SessionTime, 10 * time.Second},
 		{&t.Sweep, 500 * time.Millisecond},
 		{&t.CallTimeout, 10 * time.Second},
-		{&t.CallLease, 30 * time.Second},
+		{&t.CallLease, 15 * time.Second},
 		{&t.KeepInbox, 14 * 24 * time.Hour},
 		{&t.KeepCommands, 24 * time.Hour},
 	} {
