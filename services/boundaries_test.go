@@ -28,6 +28,7 @@ var allowed = map[string]map[string]string{
 // onlyInTests names services that another's tests may start: real ones instead of mocks.
 var onlyInTests = map[string]string{
 	"simulator": "the providers' simulators are what adapters are tested against",
+	"internal":  "rig runs a service for its tests; what ships does not know it",
 }
 
 func TestNoServiceImportsAnother(t *testing.T) {

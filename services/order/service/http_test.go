@@ -16,6 +16,7 @@ import (
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	"github.com/quadrille-io/quadrille/pkg/web"
 	stockv1 "github.com/quadrille-io/quadrille/proto/quadrille/stock/v1"
+	"github.com/quadrille-io/quadrille/services/internal/rig"
 	"github.com/quadrille-io/quadrille/services/order"
 	"github.com/quadrille-io/quadrille/services/order/service"
 )
@@ -85,17 +86,17 @@ func TestPlaceRefuses(t *testing.T) {
 	} {
 		a := s.do(c.member, "POST", "/api/v1/orders", c.body)
 		var p web.Problem
-		a.decode(t, &p)
+		a.Decode(t, &p)
 		pointed := c.pointer == "" || slices.ContainsFunc(p.Errors, func(e fault.FieldError) bool { return e.Pointer == c.pointer })
 		if a.Status != c.status || p.Code != c.code || !pointed || a.Header.Get("Content-Type") != web.MediaTypeProblem {
-			t.Errorf("%s: %d %s, want %d %s at %s", c.name, a.Status, a.Body, c.status, c.code, c.pointer)
+			t.Errorf("%s: %s, want %d %s at %s", c.name, a, c.status, c.code, c.pointer)
 		}
 		if !fault.Known(p.Code) {
 			t.Errorf("%s: the code %s is not in the list", c.name, p.Code)
 		}
 	}
-	if a := s.do("m1", "GET", "/api/v1/orders", ""); string(a.Body) != `{"data":[],"hasMore":false}`+"\n" {
-		t.Errorf("something was ordered: %s", a.Body)
+	if a := s.do("m1", "GET", "/api/v1/orders", ""); a.Text != `{"data":[],"hasMore":false}`+"\n" {
+		t.Errorf("something was ordered: %s", a)
 	}
 }
 
@@ -109,29 +110,29 @@ func TestHeadersRefused(t *testing.T) {
 	}{
 		"no token":           {"", "GET", "/api/v1/orders", nil, 401},
 		"a bad token":        {"x.y.z", "POST", "/api/v1/orders", nil, 401},
-		"a long key":         {s.token("m1"), "POST", "/api/v1/orders", []string{"Idempotency-Key", strings.Repeat("k", 256)}, 400},
-		"an empty key":       {s.token("m1"), "POST", "/api/v1/orders", []string{"Idempotency-Key", ""}, 400},
-		"a control char":     {s.token("m1"), "POST", "/api/v1/orders", []string{"Idempotency-Key", "a\tb"}, 400},
-		"two keys":           {s.token("m1"), "POST", "/api/v1/orders", []string{"Idempotency-Key", "a", "Idempotency-Key", "b"}, 400},
-		"a key too long":     {s.token("m1"), "POST", "/api/v1/orders/" + uuid.NewString() + "/cancel", []string{"Idempotency-Key", strings.Repeat("k", 256)}, 400},
-		"an unknown order":   {s.token("m1"), "GET", "/api/v1/orders/" + uuid.NewString(), nil, 404},
-		"no order id":        {s.token("m1"), "GET", "/api/v1/orders/x%00y", nil, 404},
-		"cancel of no order": {s.token("m1"), "POST", "/api/v1/orders/nothing/cancel", nil, 404},
-		"a bad limit":        {s.token("m1"), "GET", "/api/v1/orders?limit=0", nil, 400},
-		"a bad status":       {s.token("m1"), "GET", "/api/v1/orders?status=LOST", nil, 400},
-		"a bad cursor":       {s.token("m1"), "GET", "/api/v1/orders?startingAfter=x", nil, 400},
-		"a customer's ops":   {s.token("m1"), "GET", "/ops/v1/orders", nil, 403},
-		"a bad step":         {s.token("op", "operator"), "GET", "/ops/v1/orders?progress=X", nil, 400},
-		"a bad age":          {s.token("op", "operator"), "GET", "/ops/v1/orders?olderThan=long", nil, 400},
-		"a wrong method":     {s.token("m1"), "DELETE", "/api/v1/orders", nil, 405},
+		"a long key":         {s.Token("m1"), "POST", "/api/v1/orders", []string{"Idempotency-Key", strings.Repeat("k", 256)}, 400},
+		"an empty key":       {s.Token("m1"), "POST", "/api/v1/orders", []string{"Idempotency-Key", ""}, 400},
+		"a control char":     {s.Token("m1"), "POST", "/api/v1/orders", []string{"Idempotency-Key", "a\tb"}, 400},
+		"two keys":           {s.Token("m1"), "POST", "/api/v1/orders", []string{"Idempotency-Key", "a", "Idempotency-Key", "b"}, 400},
+		"a key too long":     {s.Token("m1"), "POST", "/api/v1/orders/" + uuid.NewString() + "/cancel", []string{"Idempotency-Key", strings.Repeat("k", 256)}, 400},
+		"an unknown order":   {s.Token("m1"), "GET", "/api/v1/orders/" + uuid.NewString(), nil, 404},
+		"no order id":        {s.Token("m1"), "GET", "/api/v1/orders/x%00y", nil, 404},
+		"cancel of no order": {s.Token("m1"), "POST", "/api/v1/orders/nothing/cancel", nil, 404},
+		"a bad limit":        {s.Token("m1"), "GET", "/api/v1/orders?limit=0", nil, 400},
+		"a bad status":       {s.Token("m1"), "GET", "/api/v1/orders?status=LOST", nil, 400},
+		"a bad cursor":       {s.Token("m1"), "GET", "/api/v1/orders?startingAfter=x", nil, 400},
+		"a customer's ops":   {s.Token("m1"), "GET", "/ops/v1/orders", nil, 403},
+		"a bad step":         {s.Token("op", "operator"), "GET", "/ops/v1/orders?progress=X", nil, 400},
+		"a bad age":          {s.Token("op", "operator"), "GET", "/ops/v1/orders?olderThan=long", nil, 400},
+		"a wrong method":     {s.Token("m1"), "DELETE", "/api/v1/orders", nil, 405},
 	} {
 		body := ""
 		if c.method == "POST" && !strings.Contains(c.path, "cancel") {
 			body = with(nil)
 		}
-		a, err := s.send(c.token, c.method, c.path, body, c.headers...)
-		if err != nil || a.Status != c.status {
-			t.Errorf("%s: %d %s %v, want %d", name, a.Status, a.Body, err, c.status)
+		a := s.Call(c.token, c.method, c.path, body, c.headers...)
+		if a.Status != c.status {
+			t.Errorf("%s: %s, want %d", name, a, c.status)
 		}
 	}
 	long := `{"reason": "` + strings.Repeat("x", 501) + `"}`
@@ -150,12 +151,12 @@ func TestLists(t *testing.T) {
 		ids = append(ids, s.place(seedBody, "Idempotency-Key", fmt.Sprint(i)))
 	}
 	a := s.do("m2", "POST", "/api/v1/orders", with(nil))
-	foreign := a.field("orderId")
-	s.happen(ids[1], &stockv1.StockDecreaseFailed{OrderId: ids[1]})
+	foreign := a.Field("orderId")
+	s.Publish(ids[1], &stockv1.StockDecreaseFailed{OrderId: ids[1]})
 	s.awaitStatus(ids[1], order.Cancelled)
-	s.happen(ids[2], decreased(ids[2]))
-	testkit.Eventually(t, patience, func() error {
-		if p := s.do("m1", "GET", "/api/v1/orders/"+ids[2], "").field("progress"); p != "PAYMENT" {
+	s.Publish(ids[2], decreased(ids[2]))
+	testkit.Eventually(t, rig.Patience, func() error {
+		if p := s.do("m1", "GET", "/api/v1/orders/"+ids[2], "").Field("progress"); p != "PAYMENT" {
 			return fmt.Errorf("at %s", p)
 		}
 		return nil
@@ -163,18 +164,18 @@ func TestLists(t *testing.T) {
 	if a := s.do("m2", "GET", "/api/v1/orders/"+ids[0], ""); a.Status != 404 {
 		t.Errorf("somebody else's order: %d", a.Status)
 	}
-	operator := s.token("op", "operator")
+	operator := s.Token("op", "operator")
 	for _, c := range []struct {
 		token, query string
 		want         []string
 		more         bool
 	}{
-		{s.token("m1"), "/api/v1/orders?limit=2", []string{ids[4], ids[3]}, true},
-		{s.token("m1"), "/api/v1/orders?limit=2&startingAfter=" + ids[3], []string{ids[2], ids[1]}, true},
-		{s.token("m1"), "/api/v1/orders?startingAfter=" + ids[1], []string{ids[0]}, false},
-		{s.token("m1"), "/api/v1/orders?status=CANCELLED", []string{ids[1]}, false},
-		{s.token("m2"), "/api/v1/orders", []string{foreign}, false},
-		{s.token("m3"), "/api/v1/orders", []string{}, false},
+		{s.Token("m1"), "/api/v1/orders?limit=2", []string{ids[4], ids[3]}, true},
+		{s.Token("m1"), "/api/v1/orders?limit=2&startingAfter=" + ids[3], []string{ids[2], ids[1]}, true},
+		{s.Token("m1"), "/api/v1/orders?startingAfter=" + ids[1], []string{ids[0]}, false},
+		{s.Token("m1"), "/api/v1/orders?status=CANCELLED", []string{ids[1]}, false},
+		{s.Token("m2"), "/api/v1/orders", []string{foreign}, false},
+		{s.Token("m3"), "/api/v1/orders", []string{}, false},
 		{operator, "/ops/v1/orders?limit=1", []string{foreign}, true},
 		{operator, "/ops/v1/orders?status=PENDING", []string{ids[0], ids[2], ids[3], ids[4], foreign}, false},
 		{operator, "/ops/v1/orders?status=PENDING&limit=2&startingAfter=" + ids[0], []string{ids[2], ids[3]}, true},
@@ -184,12 +185,12 @@ func TestLists(t *testing.T) {
 		{operator, "/ops/v1/orders?olderThan=1h", []string{}, false},
 		{operator, "/ops/v1/orders?olderThan=1us&status=CANCELLED", []string{ids[1]}, false},
 	} {
-		a, err := s.send(c.token, "GET", c.query, "")
-		if err != nil || a.Status != 200 {
-			t.Fatalf("%s: %d %s %v", c.query, a.Status, a.Body, err)
+		a := s.Call(c.token, "GET", c.query, "")
+		if a.Status != 200 {
+			t.Fatalf("%s: %s", c.query, a)
 		}
 		var list web.List[order.View]
-		a.decode(t, &list)
+		a.Decode(t, &list)
 		got := []string{}
 		for _, v := range list.Data {
 			got = append(got, v.OrderID)
@@ -198,8 +199,8 @@ func TestLists(t *testing.T) {
 			t.Errorf("%s: more=%t %s", c.query, list.HasMore, diff)
 		}
 	}
-	if a, err := s.send(operator, "GET", "/api/v1/orders/"+foreign, ""); err != nil || a.Status != 200 {
-		t.Errorf("an operator reads any order: %d %v", a.Status, err)
+	if a := s.Call(operator, "GET", "/api/v1/orders/"+foreign, ""); a.Status != 200 {
+		t.Errorf("an operator reads any order: %d", a.Status)
 	}
 }
 
@@ -233,15 +234,15 @@ func TestPreview(t *testing.T) {
 			Items         []order.Item
 			Problems      []fault.FieldError
 		}
-		if a.decode(t, &p); a.Status != 200 {
-			t.Fatalf("%s: %d %s", c.body, a.Status, a.Body)
+		if a.Decode(t, &p); a.Status != 200 {
+			t.Fatalf("%s: %s", c.body, a)
 		}
 		problems := []string{}
 		for _, x := range p.Problems {
 			problems = append(problems, x.Pointer+" "+x.Code)
 		}
 		if diff := cmp.Diff(c.problems, problems); diff != "" || p.PaymentAmount != c.payment || p.Currency != "KRW" {
-			t.Errorf("%s: %s\n%s", c.body, a.Body, diff)
+			t.Errorf("%s: %s\n%s", c.body, a, diff)
 		}
 		if c.address == "" && p.AddressID != nil || c.address != "" && (p.AddressID == nil || *p.AddressID != c.address) {
 			t.Errorf("%s: sent to %v", c.body, p.AddressID)
@@ -260,31 +261,18 @@ func TestShutdownAnswersWaiters(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.list()
-	answers := make(chan answer, 1)
-	token := s.token("m1")
-	go func() {
-		a, err := s.send(token, "POST", "/api/v1/orders", seedBody, "Prefer", "wait=30")
-		if err != nil {
-			t.Errorf("cut: %v", err)
-		}
-		answers <- a
-	}()
-	testkit.Eventually(t, patience, func() error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if len(s.events) == 0 {
-			return fmt.Errorf("nothing placed yet")
-		}
-		return nil
-	})
+	answers := make(chan rig.Answer, 1)
+	token := s.Token("m1")
+	go func() { answers <- s.Call(token, "POST", "/api/v1/orders", seedBody, "Prefer", "wait=30") }()
+	s.Await(1)
 	began := time.Now()
 	s.stop()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), rig.Patience)
 	defer cancel()
 	select {
 	case a := <-answers:
-		if a.Status != 202 || a.field("status") != "PENDING" {
-			t.Errorf("%d %s", a.Status, a.Body)
+		if a.Status != 202 || a.Field("status") != "PENDING" {
+			t.Errorf("%s", a)
 		}
 	case <-ctx.Done():
 		t.Error("not answered")

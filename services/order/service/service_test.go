@@ -15,6 +15,7 @@ import (
 	paymentv1 "github.com/quadrille-io/quadrille/proto/quadrille/payment/v1"
 	shippingv1 "github.com/quadrille-io/quadrille/proto/quadrille/shipping/v1"
 	stockv1 "github.com/quadrille-io/quadrille/proto/quadrille/stock/v1"
+	"github.com/quadrille-io/quadrille/services/internal/rig"
 	"github.com/quadrille-io/quadrille/services/order"
 	"github.com/quadrille-io/quadrille/services/order/service"
 )
@@ -24,7 +25,7 @@ const seedBody = `{"userId": "m1", "items": [{"productId": "P", "quantity": 1, "
 
 // list puts products on the price list and waits until they are there.
 func (s *system) list() {
-	s.t.Helper()
+	s.T.Helper()
 	for _, p := range []*stockv1.ProductListed{
 		{ProductId: "P", Name: "Lamp", Price: 10050, Currency: "KRW", OnSale: true},
 		{ProductId: "Q", Name: "Chair", Price: 500, Currency: "KRW", OnSale: true},
@@ -32,10 +33,10 @@ func (s *system) list() {
 		{ProductId: "EUR", Name: "Import", Price: 500, Currency: "EUR", OnSale: true},
 	} {
 		p.ListedAt = timestamppb.Now()
-		s.happen(p.GetProductId(), p)
+		s.Publish(p.GetProductId(), p)
 		body := fmt.Sprintf(`{"items": [{"productId": %q, "quantity": 1}]}`, p.GetProductId())
-		testkit.Eventually(s.t, patience, func() error {
-			if a := s.do("m1", "POST", "/api/v1/orders/preview", body); strings.Contains(string(a.Body), "unknown_product") {
+		testkit.Eventually(s.T, rig.Patience, func() error {
+			if a := s.do("m1", "POST", "/api/v1/orders/preview", body); strings.Contains(a.Text, "unknown_product") {
 				return fmt.Errorf("%s is not listed yet", p.GetProductId())
 			}
 			return nil
@@ -44,22 +45,22 @@ func (s *system) list() {
 }
 
 func (s *system) place(body string, headers ...string) string {
-	s.t.Helper()
+	s.T.Helper()
 	a := s.do("m1", "POST", "/api/v1/orders", body, headers...)
 	if a.Status != 202 && a.Status != 200 {
-		s.t.Fatalf("%d %s", a.Status, a.Body)
+		s.T.Fatalf("%s", a)
 	}
-	return a.field("orderId")
+	return a.Field("orderId")
 }
 
 // awaitStatus waits until the order shows the status, and returns it.
 func (s *system) awaitStatus(id string, want order.Status) order.View {
-	s.t.Helper()
+	s.T.Helper()
 	var v order.View
-	testkit.Eventually(s.t, patience, func() error {
+	testkit.Eventually(s.T, rig.Patience, func() error {
 		a := s.do("m1", "GET", "/api/v1/orders/"+id, "")
-		if a.decode(s.t, &v); v.Status != want {
-			return fmt.Errorf("%d %s", a.Status, a.Body)
+		if a.Decode(s.T, &v); v.Status != want {
+			return fmt.Errorf("%s", a)
 		}
 		return nil
 	})
@@ -80,10 +81,10 @@ func TestOrderGoesForward(t *testing.T) {
 	s := start(t)
 	s.list()
 	a := s.do("m1", "POST", "/api/v1/orders", seedBody)
-	if a.Status != 202 || a.field("status") != "PENDING" || a.field("progress") != "STOCK" {
-		t.Fatalf("%d %s", a.Status, a.Body)
+	if a.Status != 202 || a.Field("status") != "PENDING" || a.Field("progress") != "STOCK" {
+		t.Fatalf("%s", a)
 	}
-	id := a.field("orderId")
+	id := a.Field("orderId")
 	if a.Header.Get("Location") != "/api/v1/orders/"+id {
 		t.Errorf("Location %q", a.Header.Get("Location"))
 	}
@@ -92,16 +93,16 @@ func TestOrderGoesForward(t *testing.T) {
 	}
 	created := s.await(id, "OrderCreated")
 	checkout := created.Message.(*orderv1.OrderCreated).GetCheckout()
-	if checkout.GetPaymentAmount() != 10050 || checkout.GetShippingAddressId() != "home-1" || created.Envelope.Sequence != 1 {
+	if checkout.GetPaymentAmount() != 10050 || checkout.GetShippingAddressId() != "home-1" || created.Sequence != 1 {
 		t.Errorf("%v", created)
 	}
-	s.happen(id, decreased(id))
-	s.happen(id, paid(id))
+	s.Publish(id, decreased(id))
+	s.Publish(id, paid(id))
 	completed := s.await(id, "OrderCompleted")
-	if completed.Envelope.Correlation != created.Envelope.ID || completed.Envelope.Sequence != 2 {
+	if completed.Correlation != created.ID || completed.Sequence != 2 {
 		t.Errorf("%+v", completed.Envelope)
 	}
-	s.happen(id, &shippingv1.ShipmentPrepared{OrderId: id, Carrier: "sim", TrackingNumber: "T1"},
+	s.Publish(id, &shippingv1.ShipmentPrepared{OrderId: id, Carrier: "sim", TrackingNumber: "T1"},
 		&shippingv1.ShipmentDispatched{OrderId: id, Carrier: "sim", TrackingNumber: "T1"},
 		&shippingv1.ShipmentDelivered{OrderId: id, Carrier: "sim", TrackingNumber: "T1"})
 	v := s.awaitStatus(id, order.Delivered)
@@ -124,8 +125,8 @@ func TestCancelPending(t *testing.T) {
 		t.Errorf("somebody else: %d", a.Status)
 	}
 	a := s.do("m1", "POST", "/api/v1/orders/"+id+"/cancel", `{"reason": "changed my mind"}`)
-	if a.Status != 202 || a.field("status") != "CANCELLING" || a.field("reason") != "CUSTOMER" {
-		t.Fatalf("%d %s", a.Status, a.Body)
+	if a.Status != 202 || a.Field("status") != "CANCELLING" || a.Field("reason") != "CUSTOMER" {
+		t.Fatalf("%s", a)
 	}
 	if again := s.do("m1", "POST", "/api/v1/orders/"+id+"/cancel", ""); again.Status != 202 {
 		t.Errorf("again: %d", again.Status)
@@ -134,15 +135,15 @@ func TestCancelPending(t *testing.T) {
 	if cancelled.GetUndoFrom() != orderv1.UndoFrom_UNDO_FROM_PAYMENT {
 		t.Errorf("%v", cancelled)
 	}
-	s.happen(id, paid(id), &paymentv1.PaymentCancelled{OrderId: id, PaymentAmount: 10050}, &paymentv1.PaymentRefunded{OrderId: id})
-	s.happen(id, &stockv1.StockIncreased{OrderId: id})
+	s.Publish(id, paid(id), &paymentv1.PaymentCancelled{OrderId: id, PaymentAmount: 10050}, &paymentv1.PaymentRefunded{OrderId: id})
+	s.Publish(id, &stockv1.StockIncreased{OrderId: id})
 	v := s.awaitStatus(id, order.Cancelled)
 	if v.Undo == nil || v.Undo.Stock != order.UndoDone {
 		t.Errorf("%+v", v.Undo)
 	}
-	s.handled(4 + 4)
-	if got := s.of(id); len(got) != 2 {
-		t.Errorf("order emitted %d events", len(got))
+	s.CaughtUp()
+	if n := s.Emitted(id); n != 2 {
+		t.Errorf("order emitted %d events", n)
 	}
 }
 
@@ -152,17 +153,17 @@ func TestCancelCompleted(t *testing.T) {
 	s := start(t)
 	s.list()
 	id := s.place(seedBody)
-	s.happen(id, decreased(id))
-	s.happen(id, paid(id))
+	s.Publish(id, decreased(id))
+	s.Publish(id, paid(id))
 	s.awaitStatus(id, order.Completed)
-	if a := s.do("m1", "POST", "/api/v1/orders/"+id+"/cancel", ""); a.Status != 202 || a.field("status") != "COMPLETED" {
-		t.Fatalf("%d %s", a.Status, a.Body)
+	if a := s.do("m1", "POST", "/api/v1/orders/"+id+"/cancel", ""); a.Status != 202 || a.Field("status") != "COMPLETED" {
+		t.Fatalf("%s", a)
 	}
 	s.await(id, "OrderCancelRequested")
-	s.happen(id, &shippingv1.ShipmentDispatched{OrderId: id}, &shippingv1.ShipmentCancelRefused{OrderId: id})
+	s.Publish(id, &shippingv1.ShipmentDispatched{OrderId: id}, &shippingv1.ShipmentCancelRefused{OrderId: id})
 	s.awaitStatus(id, order.Shipped)
-	if a := s.do("m1", "POST", "/api/v1/orders/"+id+"/cancel", ""); a.Status != 409 || a.field("code") != "not_cancelable" {
-		t.Errorf("%d %s", a.Status, a.Body)
+	if a := s.do("m1", "POST", "/api/v1/orders/"+id+"/cancel", ""); a.Status != 409 || a.Field("code") != "not_cancelable" {
+		t.Errorf("%s", a)
 	}
 }
 
@@ -175,22 +176,19 @@ func TestPreferWait(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 20 {
 		wg.Go(func() {
-			a, err := s.send(s.token("m1"), "POST", "/api/v1/orders", seedBody, "Prefer", "wait=20", "Idempotency-Key", fmt.Sprint("wait-", i))
-			if err != nil || a.Status != 200 || a.field("status") != "CANCELLED" || a.field("reason") != "OUT_OF_STOCK" ||
-				a.Header.Get("Preference-Applied") != "wait=20" || a.Header.Get("Location") != "/api/v1/orders/"+a.field("orderId") {
-				t.Errorf("%d %s %v", a.Status, a.Body, err)
+			a := s.Call(s.Token("m1"), "POST", "/api/v1/orders", seedBody, "Prefer", "wait=20", "Idempotency-Key", fmt.Sprint("wait-", i))
+			if a.Status != 200 || a.Field("status") != "CANCELLED" || a.Field("reason") != "OUT_OF_STOCK" ||
+				a.Header.Get("Preference-Applied") != "wait=20" || a.Header.Get("Location") != "/api/v1/orders/"+a.Field("orderId") {
+				t.Errorf("%s", a)
 			}
 		})
 	}
 	seen := map[string]bool{}
-	testkit.Eventually(t, patience, func() error {
-		s.mu.Lock()
-		events := append([]event{}, s.events...)
-		s.mu.Unlock()
-		for _, e := range events {
-			if id := e.Envelope.Subject; e.name() == "OrderCreated" && !seen[id] {
+	testkit.Eventually(t, rig.Patience, func() error {
+		for _, e := range s.Events(rig.Named("OrderCreated")) {
+			if id := e.Subject; !seen[id] {
 				seen[id] = true
-				s.happen(id, &stockv1.StockDecreaseFailed{OrderId: id})
+				s.Publish(id, &stockv1.StockDecreaseFailed{OrderId: id})
 			}
 		}
 		if len(seen) < 20 {
@@ -200,16 +198,16 @@ func TestPreferWait(t *testing.T) {
 	})
 	wg.Wait()
 	replay := s.do("m1", "POST", "/api/v1/orders", seedBody, "Prefer", "wait=20", "Idempotency-Key", "wait-0")
-	if replay.Status != 200 || replay.Header.Get("Idempotency-Replayed") != "true" || replay.field("status") != "CANCELLED" {
-		t.Errorf("%d %s", replay.Status, replay.Body)
+	if replay.Status != 200 || replay.Header.Get("Idempotency-Replayed") != "true" || replay.Field("status") != "CANCELLED" {
+		t.Errorf("%s", replay)
 	}
 	began := time.Now()
 	late := s.do("m1", "POST", "/api/v1/orders", seedBody, "Prefer", "wait=1", "Idempotency-Key", "late")
-	if late.Status != 202 || late.field("status") != "PENDING" || time.Since(began) < time.Second {
-		t.Errorf("%d after %s %s", late.Status, time.Since(began), late.Body)
+	if late.Status != 202 || late.Field("status") != "PENDING" || time.Since(began) < time.Second {
+		t.Errorf("after %s: %s", time.Since(began), late)
 	}
-	if a := s.do("m1", "GET", "/api/v1/orders/"+late.field("orderId"), "", "Prefer", "wait=1"); a.Status != 200 || a.field("status") != "PENDING" {
-		t.Errorf("%d %s", a.Status, a.Body)
+	if a := s.do("m1", "GET", "/api/v1/orders/"+late.Field("orderId"), "", "Prefer", "wait=1"); a.Status != 200 || a.Field("status") != "PENDING" {
+		t.Errorf("%s", a)
 	}
 }
 
@@ -222,16 +220,16 @@ func TestSentTwice(t *testing.T) {
 		var mu sync.Mutex
 		ids, replayed := map[string]int{}, 0
 		var wg sync.WaitGroup
-		token := s.token("m1")
+		token := s.Token("m1")
 		for range 60 {
 			wg.Go(func() {
-				a, err := s.send(token, "POST", "/api/v1/orders", seedBody, headers...)
-				if err != nil || a.Status != 202 {
-					t.Errorf("%s: %d %s %v", name, a.Status, a.Body, err)
+				a := s.Call(token, "POST", "/api/v1/orders", seedBody, headers...)
+				if a.Status != 202 {
+					t.Errorf("%s: %s", name, a)
 				}
 				mu.Lock()
 				defer mu.Unlock()
-				ids[a.field("orderId")]++
+				ids[a.Field("orderId")]++
 				if a.Header.Get("Idempotency-Replayed") == "true" {
 					replayed++
 				}
@@ -256,8 +254,8 @@ func TestSentTwice(t *testing.T) {
 	}
 	other := strings.ReplaceAll(seedBody, "10050", "500")
 	other = strings.ReplaceAll(other, `"P"`, `"Q"`)
-	if a := s.do("m1", "POST", "/api/v1/orders", other, "Idempotency-Key", "k2"); a.Status != 422 || a.field("code") != "idempotency_key_reused" {
-		t.Errorf("%d %s", a.Status, a.Body)
+	if a := s.do("m1", "POST", "/api/v1/orders", other, "Idempotency-Key", "k2"); a.Status != 422 || a.Field("code") != "idempotency_key_reused" {
+		t.Errorf("%s", a)
 	}
 }
 
@@ -287,19 +285,19 @@ func TestDeadlines(t *testing.T) {
 		"discountAmount": 50, "couponFailurePolicy": "PAY_FULL_PRICE", "paymentType": "CREDIT"}`
 	id := s.place(body)
 	created := s.await(id, "OrderCreated")
-	s.happen(id, decreased(id))
+	s.Publish(id, decreased(id))
 	waived := s.await(id, "OrderCouponWaived")
-	if waived.Envelope.Causation == created.Envelope.ID || waived.Envelope.Causation == "" {
-		t.Errorf("caused by %q", waived.Envelope.Causation)
+	if waived.Causation == created.ID || waived.Causation == "" {
+		t.Errorf("caused by %q", waived.Causation)
 	}
 	timedOut := s.await(id, "OrderCancelled")
-	if timedOut.Envelope.Causation != created.Envelope.ID || timedOut.Message.(*orderv1.OrderCancelled).GetReason() != orderv1.CancelReason_CANCEL_REASON_TIMED_OUT {
+	if timedOut.Causation != created.ID || timedOut.Message.(*orderv1.OrderCancelled).GetReason() != orderv1.CancelReason_CANCEL_REASON_TIMED_OUT {
 		t.Errorf("%+v", timedOut)
 	}
-	s.happen(id, &couponv1.CouponUseFailed{OrderId: id})
-	s.handled(4 + 2)
-	if got := s.of(id); len(got) != 3 {
-		t.Errorf("order emitted %d events", len(got))
+	s.Publish(id, &couponv1.CouponUseFailed{OrderId: id})
+	s.CaughtUp()
+	if n := s.Emitted(id); n != 3 {
+		t.Errorf("order emitted %d events", n)
 	}
 }
 
@@ -310,20 +308,16 @@ func TestTwoReplicas(t *testing.T) {
 	var cfg service.Config
 	s := start(t, func(c *service.Config) { cfg = *c })
 	s.list()
-	urls := []string{s.url}
-	stop := s.stop
-	s.serve(&cfg)
-	urls = append(urls, s.url)
-	token := s.token("m1")
-	both := func(method, path, body string, headers ...string) (answers []answer) {
+	urls := []string{s.URL}
+	s.serve(cfg)
+	urls = append(urls, s.URL)
+	token := s.Token("m1")
+	both := func(method, path, body string, headers ...string) (answers []rig.Answer) {
 		var mu sync.Mutex
 		var wg sync.WaitGroup
 		for i := range 40 {
 			wg.Go(func() {
-				a, err := s.sendTo(urls[i%2], token, method, path, body, headers...)
-				if err != nil {
-					t.Error(err)
-				}
+				a := s.CallAt(urls[i%2], token, method, path, body, headers...)
 				mu.Lock()
 				defer mu.Unlock()
 				answers = append(answers, a)
@@ -334,22 +328,22 @@ func TestTwoReplicas(t *testing.T) {
 	}
 	ids := map[string]int{}
 	for _, a := range both("POST", "/api/v1/orders", seedBody) {
-		ids[a.field("orderId")]++
+		ids[a.Field("orderId")]++
 	}
 	if len(ids) != 1 {
 		t.Fatalf("one request in 40 copies became %v", ids)
 	}
 	for id := range ids {
-		s.happen(id, &stockv1.StockDecreaseFailed{OrderId: id})
+		s.Publish(id, &stockv1.StockDecreaseFailed{OrderId: id})
 		for _, a := range both("GET", "/api/v1/orders/"+id, "", "Prefer", "wait=20") {
-			if a.Status != 200 || a.field("status") != "CANCELLED" {
-				t.Errorf("%d %s", a.Status, a.Body)
+			if a.Status != 200 || a.Field("status") != "CANCELLED" {
+				t.Errorf("%s", a)
 			}
 		}
 	}
-	stop() // the first replica goes; the second takes over its partitions
+	s.stop() // the first replica goes; the second takes over its partitions
 	next := s.place(seedBody)
-	s.happen(next, decreased(next))
-	s.happen(next, paid(next))
+	s.Publish(next, decreased(next))
+	s.Publish(next, paid(next))
 	s.awaitStatus(next, order.Completed)
 }

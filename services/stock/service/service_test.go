@@ -12,23 +12,24 @@ import (
 	"github.com/quadrille-io/quadrille/pkg/web"
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
 	stockv1 "github.com/quadrille-io/quadrille/proto/quadrille/stock/v1"
+	"github.com/quadrille-io/quadrille/services/internal/rig"
 	"github.com/quadrille-io/quadrille/services/stock"
 )
 
 // add puts a product on sale.
 func (s *system) add(id string, quantity int) {
-	s.t.Helper()
+	s.T.Helper()
 	body := fmt.Sprintf(`{"productId": %q, "name": "Lamp %s", "price": 1000, "currency": "KRW", "quantity": %d}`, id, id, quantity)
-	if a := s.do(s.token("op", "operator"), "POST", "/ops/v1/products", body); a.Status != 201 {
-		s.t.Fatalf("%d %s", a.Status, a.Body)
+	if a := s.Call(s.Token("op", "operator"), "POST", "/ops/v1/products", body); a.Status != 201 {
+		s.T.Fatalf("%s", a)
 	}
 }
 
 func (s *system) product(id string) stock.View {
-	s.t.Helper()
+	s.T.Helper()
 	var v stock.View
-	a := s.do("", "GET", "/api/v1/products/"+id, "")
-	a.decode(s.t, &v)
+	a := s.Call("", "GET", "/api/v1/products/"+id, "")
+	a.Decode(s.T, &v)
 	return v
 }
 
@@ -47,28 +48,28 @@ func TestFlashSale(t *testing.T) {
 		})
 	}
 	s.happen(orders...)
-	taken := s.await(100, "StockDecreased")
-	refused := s.await(300, "StockDecreaseFailed")
+	taken := s.Await(100, rig.Named("StockDecreased"))
+	refused := s.Await(300, rig.Named("StockDecreaseFailed"))
 	if len(taken) != 100 || len(refused) != 300 || s.product("FLASH").Quantity != 0 {
 		t.Errorf("%d taken, %d refused, %d left", len(taken), len(refused), s.product("FLASH").Quantity)
 	}
 	for _, e := range taken {
-		if e.Envelope.Sequence != 1 || e.Envelope.Causation == "" || e.Message.(*stockv1.StockDecreased).GetCheckout() == nil {
+		if e.Sequence != 1 || e.Causation == "" || e.Message.(*stockv1.StockDecreased).GetCheckout() == nil {
 			t.Fatalf("%+v", e)
 		}
 	}
 	var cancels []about
 	for _, e := range taken {
-		cancels = append(cancels, &orderv1.OrderCancelled{OrderId: e.Envelope.Subject, UndoFrom: orderv1.UndoFrom_UNDO_FROM_STOCK})
+		cancels = append(cancels, &orderv1.OrderCancelled{OrderId: e.Subject, UndoFrom: orderv1.UndoFrom_UNDO_FROM_STOCK})
 	}
 	s.happen(cancels...)
 	s.happen(cancels...) // with other event ids: the row remembers what the inbox does not
-	s.await(100, "StockIncreased")
+	s.Await(100, rig.Named("StockIncreased"))
 	if got := s.product("FLASH").Quantity; got != 100 {
 		t.Errorf("%d pieces after the undo", got)
 	}
-	s.handled(600)
-	if n := len(s.await(100, "StockIncreased")); n != 100 {
+	s.CaughtUp()
+	if n := len(s.Await(100, rig.Named("StockIncreased"))); n != 100 {
 		t.Errorf("%d gave back", n)
 	}
 }
@@ -80,17 +81,17 @@ func TestUndoBeforeDo(t *testing.T) {
 	s.add("P", 5)
 	id := uuid.NewString()
 	s.happen(&orderv1.OrderCancelled{OrderId: id, UndoFrom: orderv1.UndoFrom_UNDO_FROM_STOCK})
-	back := s.await(1, "StockIncreased")[0].Message.(*stockv1.StockIncreased)
+	back := s.Await(1, rig.Named("StockIncreased"))[0].Message.(*stockv1.StockIncreased)
 	if len(back.GetOrderItems()) != 0 {
 		t.Errorf("%v", back)
 	}
 	s.happen(&orderv1.OrderCreated{OrderId: id, OrderItems: []*orderv1.OrderItem{{ProductId: "P", Quantity: 1}}})
-	s.handled(2)
+	s.CaughtUp()
 	if got := s.product("P").Quantity; got != 5 {
 		t.Errorf("%d left", got)
 	}
-	if got := s.of(id); len(got) != 1 {
-		t.Errorf("%d events of the cancelled order", len(got))
+	if n := s.Emitted(id); n != 1 {
+		t.Errorf("%d events of the cancelled order", n)
 	}
 }
 
@@ -98,33 +99,33 @@ func TestUndoBeforeDo(t *testing.T) {
 func TestOperators(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	operator := s.token("op", "operator")
+	operator := s.Token("op", "operator")
 	body := `{"productId": "PRD_1", "name": "의자", "price": 10050, "currency": "KRW", "quantity": 3, "reason": "spring"}`
-	a := s.do(operator, "POST", "/ops/v1/products", body, "Idempotency-Key", "k")
+	a := s.Call(operator, "POST", "/ops/v1/products", body, "Idempotency-Key", "k")
 	if a.Status != 201 || a.Header.Get("Location") != "/api/v1/products/PRD_1" {
-		t.Fatalf("%d %s", a.Status, a.Body)
+		t.Fatalf("%s", a)
 	}
-	if again := s.do(operator, "POST", "/ops/v1/products", body, "Idempotency-Key", "k"); again.Status != 201 || again.Header.Get("Idempotency-Replayed") != "true" {
-		t.Errorf("%d %s", again.Status, again.Body)
+	if again := s.Call(operator, "POST", "/ops/v1/products", body, "Idempotency-Key", "k"); again.Status != 201 || again.Header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("%s", again)
 	}
-	if twice := s.do(operator, "POST", "/ops/v1/products", body); twice.Status != 409 || twice.field("code") != "product_exists" {
-		t.Errorf("%d %s", twice.Status, twice.Body)
+	if twice := s.Call(operator, "POST", "/ops/v1/products", body); twice.Status != 409 || twice.Field("code") != "product_exists" {
+		t.Errorf("%s", twice)
 	}
-	if a := s.do(operator, "POST", "/ops/v1/products/PRD_1/restock", `{"quantity": 7}`); a.Status != 200 || a.field("quantity") != "10" {
-		t.Errorf("%d %s", a.Status, a.Body)
+	if a := s.Call(operator, "POST", "/ops/v1/products/PRD_1/restock", `{"quantity": 7}`); a.Status != 200 || a.Field("quantity") != "10" {
+		t.Errorf("%s", a)
 	}
-	if a := s.do(operator, "PATCH", "/ops/v1/products/PRD_1", `{"price": 9900, "onSale": false, "reason": "sale over"}`); a.Status != 200 {
-		t.Errorf("%d %s", a.Status, a.Body)
+	if a := s.Call(operator, "PATCH", "/ops/v1/products/PRD_1", `{"price": 9900, "onSale": false, "reason": "sale over"}`); a.Status != 200 {
+		t.Errorf("%s", a)
 	}
 	want := stock.View{ProductID: "PRD_1", Name: "의자", Price: 9900, Currency: "KRW", Quantity: 10}
 	if diff := cmp.Diff(want, s.product("PRD_1")); diff != "" {
 		t.Error(diff)
 	}
-	s.await(1, "ProductPriceChanged")
+	s.Await(1, rig.Named("ProductPriceChanged"))
 	var got []string
-	for i, e := range s.of("PRD_1") {
-		got = append(got, string(e.name()))
-		if e.Envelope.Sequence != int64(i+1) || e.Envelope.Command == "" {
+	for i, e := range s.Events(rig.About("PRD_1")) {
+		got = append(got, e.Name())
+		if e.Sequence != int64(i+1) || e.Command == "" {
 			t.Errorf("%+v", e.Envelope)
 		}
 	}
@@ -151,14 +152,14 @@ func TestCatalogue(t *testing.T) {
 		{"?query=none", []string{}, false},
 	} {
 		var list web.List[stock.View]
-		a := s.do("", "GET", "/api/v1/products"+c.query, "")
-		a.decode(t, &list)
+		a := s.Call("", "GET", "/api/v1/products"+c.query, "")
+		a.Decode(t, &list)
 		got := []string{}
 		for _, v := range list.Data {
 			got = append(got, v.ProductID)
 		}
 		if diff := cmp.Diff(c.want, got); diff != "" || list.HasMore != c.more {
-			t.Errorf("%s: %s %s", c.query, a.Body, diff)
+			t.Errorf("%s: %s %s", c.query, a.Text, diff)
 		}
 	}
 	if v := s.product("sp%20ace+%C3%BC"); v.ProductID != "sp ace+ü" {
@@ -170,7 +171,7 @@ func TestRefusals(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.add("P", 1)
-	operator, customer := s.token("op", "operator"), s.token("m1")
+	operator, customer := s.Token("op", "operator"), s.Token("m1")
 	const path = "/ops/v1/products"
 	good := `{"productId": "X", "name": "X", "price": 1, "currency": "KRW"}`
 	for name, c := range map[string]struct {
@@ -197,14 +198,14 @@ func TestRefusals(t *testing.T) {
 		"a bad limit":      {"", "GET", "/api/v1/products?limit=101", "", 400, "invalid_parameter"},
 		"a bad cursor":     {"", "GET", "/api/v1/products?startingAfter=a%00b", "", 400, "invalid_parameter"},
 	} {
-		a := s.do(c.token, c.method, c.path, c.body)
+		a := s.Call(c.token, c.method, c.path, c.body)
 		var p web.Problem
-		a.decode(t, &p)
+		a.Decode(t, &p)
 		if a.Status != c.status || p.Code != c.code || !fault.Known(p.Code) {
-			t.Errorf("%s: %d %s, want %d %s", name, a.Status, a.Body, c.status, c.code)
+			t.Errorf("%s: %s, want %d %s", name, a, c.status, c.code)
 		}
 	}
-	if a := s.do(operator, "POST", path, good, "Idempotency-Key", strings.Repeat("k", 256)); a.Status != 400 {
+	if a := s.Call(operator, "POST", path, good, "Idempotency-Key", strings.Repeat("k", 256)); a.Status != 400 {
 		t.Errorf("a long key: %d", a.Status)
 	}
 }

@@ -1,0 +1,58 @@
+package rig
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// Listen opens a port of this machine; an empty address takes a free one.
+func Listen(t *testing.T, addr string) net.Listener {
+	t.Helper()
+	if addr == "" {
+		addr = "127.0.0.1:0"
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// Server is an HTTP server that can be killed, and started again on its port. The zero value takes a free port when it
+// is started first.
+type Server struct {
+	addr string
+	http *http.Server
+}
+
+// URL of the server, once it was started.
+func (s *Server) URL() string { return "http://" + s.addr }
+
+// Start serves.
+func (s *Server) Start(t *testing.T, handler http.Handler) {
+	t.Helper()
+	l := Listen(t, s.addr)
+	s.addr = l.Addr().String()
+	s.http = &http.Server{Handler: handler, ReadHeaderTimeout: time.Second}
+	go func(server *http.Server) {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("serve: %v", err)
+		}
+	}(s.http)
+}
+
+// Kill ends the server: connections are cut and its port refuses. It says whether there was one to kill.
+func (s *Server) Kill(t *testing.T) bool {
+	t.Helper()
+	if s.http == nil {
+		return false
+	}
+	if err := s.http.Close(); err != nil {
+		t.Errorf("kill a server: %v", err)
+	}
+	s.http = nil
+	return true
+}
