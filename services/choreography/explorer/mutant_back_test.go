@@ -33,7 +33,7 @@ func paymentMutants() []mutant {
 		{name: "payment opens over a tombstone", late: true, in: "points alone", put: func(s *system) {
 			blind[*stockv1.StockDecreased](s.payment, payments, is(payment.Cancelled))
 		}},
-		{name: "payment opens over a tombstone, with a coupon", late: true, in: "coupon", put: func(s *system) {
+		{name: "payment opens over a tombstone, with a coupon", late: true, in: "coupon, points alone", put: func(s *system) {
 			blind[*couponv1.CouponUsed](s.payment, payments, is(payment.Cancelled))
 		}},
 		{name: "payment takes a second trigger", late: true, in: "coupon or full price, points alone", put: func(s *system) {
@@ -255,22 +255,22 @@ func fieldMutants() []mutant {
 				}
 			})
 		}},
-		{name: "OrderCancelled without has_coupons", in: "coupon", put: func(s *system) {
+		{name: "OrderCancelled without has_coupons", in: "coupon, points alone", put: func(s *system) {
 			edit(s.order, func(e *orderv1.OrderCancelled) { e.HasCoupons = false })
 		}},
 		{name: "OrderCouponWaived without checkout", in: "coupon or full price, down", put: func(s *system) {
 			edit(s.order, func(e *orderv1.OrderCouponWaived) { e.Checkout = nil })
 		}},
-		{name: "StockDecreased without checkout", in: "coupon", put: func(s *system) {
+		{name: "StockDecreased without checkout", in: "coupon, points alone", put: func(s *system) {
 			edit(s.stock, func(e *stockv1.StockDecreased) { e.Checkout = nil })
 		}},
-		{name: "StockDecreased without coupon_refs", in: "coupon", put: func(s *system) {
+		{name: "StockDecreased without coupon_refs", in: "coupon, points alone", put: func(s *system) {
 			edit(s.stock, func(e *stockv1.StockDecreased) { e.Checkout.CouponRefs = nil })
 		}},
-		{name: "StockDecreased without member", in: "coupon", put: func(s *system) { edit(s.stock, func(e *stockv1.StockDecreased) { e.UserId = "" }) }},
-		{name: "CouponUsed without discount", in: "coupon", put: func(s *system) { edit(s.coupon, func(e *couponv1.CouponUsed) { e.DiscountAmount = 0 }) }},
-		{name: "CouponUsed without checkout", in: "coupon", put: func(s *system) { edit(s.coupon, func(e *couponv1.CouponUsed) { e.Checkout = nil }) }},
-		{name: "CouponUseFailed without policy", in: "coupon or full price, refused", put: func(s *system) {
+		{name: "StockDecreased without member", in: "coupon, points alone", put: func(s *system) { edit(s.stock, func(e *stockv1.StockDecreased) { e.UserId = "" }) }},
+		{name: "CouponUsed without discount", in: "coupon, points alone", put: func(s *system) { edit(s.coupon, func(e *couponv1.CouponUsed) { e.DiscountAmount = 0 }) }},
+		{name: "CouponUsed without checkout", in: "coupon, points alone", put: func(s *system) { edit(s.coupon, func(e *couponv1.CouponUsed) { e.Checkout = nil }) }},
+		{name: "CouponUseFailed without policy", in: "coupon or full price, refused, points alone", put: func(s *system) {
 			edit(s.coupon, func(e *couponv1.CouponUseFailed) { e.CouponFailurePolicy = 0 })
 		}},
 		{name: "PaymentCompleted without has_coupons", in: full, put: func(s *system) {
@@ -285,7 +285,7 @@ func fieldMutants() []mutant {
 		{name: "PaymentCompleted without points", in: "points alone", put: func(s *system) {
 			edit(s.payment, func(e *paymentv1.PaymentCompleted) { e.PointAmount = 0 })
 		}},
-		{name: "PaymentCancelled without has_coupons", in: "coupon", put: func(s *system) {
+		{name: "PaymentCancelled without has_coupons", in: "coupon, points alone", put: func(s *system) {
 			edit(s.payment, func(e *paymentv1.PaymentCancelled) { e.HasCoupons = false })
 		}},
 		{name: "PaymentCancelled without amount", in: "no address", put: func(s *system) {

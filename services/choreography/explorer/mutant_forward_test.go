@@ -74,12 +74,12 @@ func orderMutants() []mutant {
 				return d
 			})
 		}},
-		{name: "order waives the coupon against the customer's word", in: "coupon", put: func(s *system) {
+		{name: "order waives the coupon against the customer's word", in: "coupon, points alone", put: func(s *system) {
 			on(s.order, func(w *order.World, _ *stockv1.StockDecreased) {
 				change(w, func(o *order.Order) { o.CouponPolicy = order.PayFullPrice })
 			})
 		}},
-		{name: "order cancels for a refused coupon against the customer's word", in: "coupon or full price, refused", put: func(s *system) {
+		{name: "order cancels for a refused coupon against the customer's word", in: "coupon or full price, refused, points alone", put: func(s *system) {
 			on(s.order, func(w *order.World, _ *couponv1.CouponUseFailed) {
 				change(w, func(o *order.Order) { o.CouponPolicy = order.CancelOrder })
 			})
@@ -142,7 +142,7 @@ func stockMutants() []mutant {
 		{name: "stock undoes before payment", in: "card", put: func(s *system) {
 			on(s.stock, func(_ *stock.World, e *orderv1.OrderCancelled) { e.UndoFrom = orderv1.UndoFrom_UNDO_FROM_STOCK })
 		}},
-		{name: "stock undoes before coupon, on PaymentCancelled", in: "coupon", put: func(s *system) {
+		{name: "stock undoes before coupon, on PaymentCancelled", in: "coupon, points alone", put: func(s *system) {
 			on(s.stock, func(_ *stock.World, e *paymentv1.PaymentCancelled) { e.HasCoupons = false })
 		}},
 		{name: "stock undoes what nobody has cancelled", in: "card", put: func(s *system) {
@@ -173,11 +173,11 @@ func couponMutants() []mutant {
 	}
 	const pointsOnly = "coupon or full price, points alone"
 	return []mutant{
-		{name: "coupon leaves no tombstone of an undo", late: true, in: "coupon", put: func(s *system) { forget(s.coupon, uses, is(coupon.Cancelled)) }},
+		{name: "coupon leaves no tombstone of an undo", late: true, in: "coupon, points alone", put: func(s *system) { forget(s.coupon, uses, is(coupon.Cancelled)) }},
 		{name: "coupon leaves no tombstone of a payment without it", late: true, in: pointsOnly, put: func(s *system) {
 			forget(s.coupon, uses, is(coupon.Closed))
 		}},
-		{name: "coupon is used over a tombstone", late: true, in: "coupon", put: func(s *system) {
+		{name: "coupon is used over a tombstone", late: true, in: "coupon, points alone", put: func(s *system) {
 			blind[*stockv1.StockDecreased](s.coupon, uses, is(coupon.Cancelled))
 		}},
 		{name: "coupon is used after a payment without it", late: true, in: pointsOnly, put: func(s *system) {
@@ -189,25 +189,25 @@ func couponMutants() []mutant {
 		{name: "coupon refuses twice", in: "coupon refused", put: func(s *system) {
 			blind[*stockv1.StockDecreased](s.coupon, uses, is(coupon.Refused))
 		}},
-		{name: "coupon undoes twice", in: "coupon", put: func(s *system) {
+		{name: "coupon undoes twice", in: "coupon, points alone", put: func(s *system) {
 			blind[*paymentv1.PaymentCancelled](s.coupon, uses, is(coupon.Cancelled))
 		}},
-		{name: "coupon says nothing where there is nothing to give back", in: "coupon", put: func(s *system) {
+		{name: "coupon says nothing where there is nothing to give back", in: "coupon, points alone", put: func(s *system) {
 			mute(s.coupon, func(e *couponv1.CouponUseCancelled) bool { return len(e.GetCouponIds()) == 0 })
 		}},
 		{name: "coupon does not give back what a payment did not count", in: pointsOnly, put: func(s *system) {
 			blind[*paymentv1.PaymentCompleted](s.coupon, uses, is(coupon.Used))
 		}},
-		{name: "coupon gives back in silence", in: "coupon", put: func(s *system) {
+		{name: "coupon gives back in silence", in: "coupon, points alone", put: func(s *system) {
 			mute(s.coupon, always[*couponv1.CouponUseCancelled])
 		}},
-		{name: "coupon undoes before payment", in: "coupon", put: func(s *system) {
+		{name: "coupon undoes before payment", in: "coupon, points alone", put: func(s *system) {
 			on(s.coupon, func(_ *coupon.World, e *orderv1.OrderCancelled) { e.UndoFrom = orderv1.UndoFrom_UNDO_FROM_COUPON })
 		}},
-		{name: "coupon gives back what the payment has counted", in: "coupon", put: func(s *system) {
+		{name: "coupon gives back what the payment has counted", in: "coupon, points alone", put: func(s *system) {
 			on(s.coupon, func(_ *coupon.World, e *paymentv1.PaymentCompleted) { e.CouponCounted = false })
 		}},
-		{name: "coupon is marked as used by nobody", in: "coupon", put: func(s *system) {
+		{name: "coupon is marked as used by nobody", in: "coupon, points alone", put: func(s *system) {
 			after[*stockv1.StockDecreased](s.coupon, func(_, w *coupon.World, _ *flow.Outcome) {
 				c, _ := w.Coupons.Get(couponID)
 				c.UsedBy = ""
