@@ -284,9 +284,13 @@ func (s *stage) produce(t *testing.T, records ...*kgo.Record) {
 func (s *stage) created(order string) *kgo.Record { return s.createdBy(order, "customer") }
 
 func (s *stage) createdBy(order, user string) *kgo.Record {
-	return s.event(order, 1, &orderv1.OrderCreated{
-		OrderId: order, UserId: user, OrderItems: []*orderv1.OrderItem{{ProductId: "P", Quantity: 1}},
-	})
+	return s.event(order, 1, orderOf(order, user, "P"))
+}
+
+func orderOf(order, user, product string) *orderv1.OrderCreated {
+	return &orderv1.OrderCreated{
+		OrderId: order, UserId: user, OrderItems: []*orderv1.OrderItem{{ProductId: product, Quantity: 1}},
+	}
 }
 
 func (s *stage) cancelled(order string) *kgo.Record {
@@ -359,4 +363,3 @@ func (s *stage) published(t *testing.T, topic string) []*kgo.Record {
 	}
 	return records
 }
-

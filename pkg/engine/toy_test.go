@@ -87,8 +87,13 @@ func (b *toy) onOrderCreated(w *world, e *orderv1.OrderCreated, m flow.Meta) []f
 	if !b.mended.Load() {
 		poison = e.UserId
 	}
-	if poison == "panic" {
+	switch poison {
+	case "panic":
 		panic("this order cannot be decided")
+	case "overdraw":
+		w.products.Put("overdrawn", -1) // which Save is refused
+	default:
+		poison = ""
 	}
 	if _, known := w.orders.Get(e.OrderId); known {
 		return nil
@@ -98,7 +103,7 @@ func (b *toy) onOrderCreated(w *world, e *orderv1.OrderCreated, m flow.Meta) []f
 		r.taken[item.ProductId] += int64(item.Quantity)
 	}
 	for _, id := range slices.Sorted(maps.Keys(r.taken)) {
-		if left, _ := w.products.Get(id); left < r.taken[id] && poison != "overdraw" {
+		if left, _ := w.products.Get(id); left < r.taken[id] && poison == "" {
 			w.orders.Put(e.OrderId, reservation{state: "short"})
 			return []flow.Event{&stockv1.StockDecreaseFailed{OrderId: e.OrderId}}
 		}
@@ -224,6 +229,9 @@ func (s *toyStore) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*world
 		switch msg := i.Msg.(type) {
 		case *orderv1.OrderCreated:
 			for _, item := range msg.OrderItems {
+				if item.ProductId == "panic in Load" {
+					panic("this order cannot be loaded")
+				}
 				products[item.ProductId] = true
 			}
 		case restock:
