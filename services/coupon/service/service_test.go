@@ -9,12 +9,12 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/quadrille-io/quadrille/pkg/testkit"
 	"github.com/quadrille-io/quadrille/pkg/web"
 	couponv1 "github.com/quadrille-io/quadrille/proto/quadrille/coupon/v1"
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
 	paymentv1 "github.com/quadrille-io/quadrille/proto/quadrille/payment/v1"
 	stockv1 "github.com/quadrille-io/quadrille/proto/quadrille/stock/v1"
+	"github.com/quadrille-io/quadrille/services/internal/rig"
 )
 
 func policyBody(id string, limit int) string {
@@ -22,10 +22,10 @@ func policyBody(id string, limit int) string {
 		"validFrom":"2020-01-01T00:00:00Z","validUntil":"2999-01-01T00:00:00+09:00"}`, id, limit)
 }
 
-func (r *rig) createPolicy(id string, limit int) {
-	r.t.Helper()
-	if a := r.call(r.token("op", web.RoleOperator), http.MethodPost, "/ops/v1/coupon-policies", policyBody(id, limit)); a.Status != http.StatusCreated {
-		r.t.Fatalf("create a policy: %d %v", a.Status, a.Body)
+func (s *system) createPolicy(id string, limit int) {
+	s.T.Helper()
+	if a := s.Call(s.Token("op", web.RoleOperator), http.MethodPost, "/ops/v1/coupon-policies", policyBody(id, limit)); a.Status != http.StatusCreated {
+		s.T.Fatalf("create a policy: %d %v", a.Status, a.Body)
 	}
 }
 
@@ -40,17 +40,17 @@ func decreased(orderID, userID string, ref string) proto.Message {
 // for the second click.
 func TestIssueFirstComeFirstServed(t *testing.T) {
 	t.Parallel()
-	r := start(t)
+	s := start(t)
 	const limit, members, clicks = 10, 40, 2
-	r.createPolicy("WELCOME", limit)
-	answers := make([][]response, members)
+	s.createPolicy("WELCOME", limit)
+	answers := make([][]rig.Answer, members)
 	var wg sync.WaitGroup
 	for m := range members {
-		answers[m] = make([]response, clicks)
-		token := r.token(fmt.Sprintf("member-%02d", m))
+		answers[m] = make([]rig.Answer, clicks)
+		token := s.Token(fmt.Sprintf("member-%02d", m))
 		for c := range clicks {
 			wg.Go(func() {
-				answers[m][c] = r.call(token, http.MethodPost, "/api/v1/coupon-policies/WELCOME/issue", "")
+				answers[m][c] = s.Call(token, http.MethodPost, "/api/v1/coupon-policies/WELCOME/issue", "")
 			})
 		}
 	}
@@ -59,7 +59,7 @@ func TestIssueFirstComeFirstServed(t *testing.T) {
 	for m, pair := range answers {
 		for _, a := range pair {
 			statuses[a.Status]++
-			if a.Status == http.StatusConflict && a.code() != "coupon_limit_reached" {
+			if a.Status == http.StatusConflict && a.Code() != "coupon_limit_reached" {
 				t.Errorf("member %d: %v", m, a.Body)
 			}
 		}
@@ -71,8 +71,7 @@ func TestIssueFirstComeFirstServed(t *testing.T) {
 		t.Errorf("answers by status: %v", statuses)
 	}
 	var coupons, issued int
-	pool := testkit.Pool(t, r.database)
-	if err := pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM coupon), (SELECT issued FROM coupon_policy)`).Scan(&coupons, &issued); err != nil {
+	if err := s.Pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM coupon), (SELECT issued FROM coupon_policy)`).Scan(&coupons, &issued); err != nil {
 		t.Fatal(err)
 	}
 	if coupons != limit || issued != limit {
@@ -83,10 +82,10 @@ func TestIssueFirstComeFirstServed(t *testing.T) {
 // One coupon in 8 orders at once is used by one of them; after that one's undo it is good for another.
 func TestCouponIsUsedOnce(t *testing.T) {
 	t.Parallel()
-	r := start(t)
-	r.createPolicy("WELCOME", 1)
-	kim := r.token("kim")
-	issued := r.call(kim, http.MethodPost, "/api/v1/coupon-policies/WELCOME/issue", "{}")
+	s := start(t)
+	s.createPolicy("WELCOME", 1)
+	kim := s.Token("kim")
+	issued := s.Call(kim, http.MethodPost, "/api/v1/coupon-policies/WELCOME/issue", "{}")
 	couponID, _ := issued.Body["couponId"].(string)
 	if issued.Status != http.StatusCreated || issued.Body["status"] != "AVAILABLE" || couponID == "" {
 		t.Fatalf("issue: %d %v", issued.Status, issued.Body)
@@ -95,13 +94,13 @@ func TestCouponIsUsedOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range orders {
 		order := fmt.Sprintf("order-%d", i)
-		wg.Go(func() { r.publish(order, decreased(order, "kim", []string{"WELCOME", couponID}[i%2])) })
+		wg.Go(func() { s.Publish(order, decreased(order, "kim", []string{"WELCOME", couponID}[i%2])) })
 	}
 	wg.Wait()
 	winner := ""
 	for i := range orders {
 		order := fmt.Sprintf("order-%d", i)
-		switch e := r.published(order, 1).(type) {
+		switch e := s.published(order, 1).(type) {
 		case *couponv1.CouponUsed:
 			if winner != "" {
 				t.Errorf("%s and %s used the same coupon", winner, order)
@@ -120,37 +119,37 @@ func TestCouponIsUsedOnce(t *testing.T) {
 	if winner == "" {
 		t.Fatal("nobody used the coupon")
 	}
-	if got := r.call(kim, http.MethodGet, "/api/v1/coupons", "").data(); len(got) != 1 || got[0]["status"] != "USED" || got[0]["orderId"] != winner {
+	if got := s.Call(kim, http.MethodGet, "/api/v1/coupons", "").Data(); len(got) != 1 || got[0]["status"] != "USED" || got[0]["orderId"] != winner {
 		t.Errorf("the wallet: %v", got)
 	}
-	if again := r.call(kim, http.MethodPost, "/api/v1/coupon-policies/WELCOME/issue", ""); again.Status != http.StatusOK || again.Body["couponId"] != couponID {
+	if again := s.Call(kim, http.MethodPost, "/api/v1/coupon-policies/WELCOME/issue", ""); again.Status != http.StatusOK || again.Body["couponId"] != couponID {
 		t.Errorf("asked for a second one: %d %v", again.Status, again.Body)
 	}
 
-	r.publish(winner, &paymentv1.PaymentCancelled{OrderId: winner, UserId: "kim", HasCoupons: true})
-	if back, ok := r.published(winner, 2).(*couponv1.CouponUseCancelled); !ok || len(back.GetCouponIds()) != 1 {
+	s.Publish(winner, &paymentv1.PaymentCancelled{OrderId: winner, UserId: "kim", HasCoupons: true})
+	if back, ok := s.published(winner, 2).(*couponv1.CouponUseCancelled); !ok || len(back.GetCouponIds()) != 1 {
 		t.Fatalf("the undo: %v", back)
 	}
-	if got := r.call(kim, http.MethodGet, "/api/v1/coupons", "").data(); len(got) != 1 || got[0]["status"] != "AVAILABLE" || got[0]["orderId"] != nil {
+	if got := s.Call(kim, http.MethodGet, "/api/v1/coupons", "").Data(); len(got) != 1 || got[0]["status"] != "AVAILABLE" || got[0]["orderId"] != nil {
 		t.Errorf("the wallet after the undo: %v", got)
 	}
-	r.publish("order-next", decreased("order-next", "kim", couponID))
-	if _, ok := r.published("order-next", 1).(*couponv1.CouponUsed); !ok {
+	s.Publish("order-next", decreased("order-next", "kim", couponID))
+	if _, ok := s.published("order-next", 1).(*couponv1.CouponUsed); !ok {
 		t.Error("the coupon was given back and cannot be used")
 	}
 }
 
 func TestQuote(t *testing.T) {
 	t.Parallel()
-	r := start(t)
-	r.createPolicy("WELCOME", 10)
-	operator, kim := r.token("op", web.RoleOperator), r.token("kim")
-	if a := r.call(operator, http.MethodPost, "/ops/v1/coupon-policies",
+	s := start(t)
+	s.createPolicy("WELCOME", 10)
+	operator, kim := s.Token("op", web.RoleOperator), s.Token("kim")
+	if a := s.Call(operator, http.MethodPost, "/ops/v1/coupon-policies",
 		`{"policyId":"TENTH","name":"A tenth","discount":{"percent":10,"maxAmount":700},"limit":5,"currency":"KRW","reason":"spring"}`); a.Status != http.StatusCreated {
 		t.Fatalf("create: %d %v", a.Status, a.Body)
 	}
 	for _, p := range []string{"WELCOME", "TENTH"} {
-		if a := r.call(kim, http.MethodPost, "/api/v1/coupon-policies/"+p+"/issue", ""); a.Status != http.StatusCreated {
+		if a := s.Call(kim, http.MethodPost, "/api/v1/coupon-policies/"+p+"/issue", ""); a.Status != http.StatusCreated {
 			t.Fatalf("issue %s: %d %v", p, a.Status, a.Body)
 		}
 	}
@@ -164,9 +163,9 @@ func TestQuote(t *testing.T) {
 		{kim, `{"couponRefs":["WELCOME"],"itemsAmount":4999,"currency":"KRW"}`, "coupon_not_valid", 0},
 		{kim, `{"couponRefs":["WELCOME"],"itemsAmount":9999,"currency":"EUR"}`, "coupon_not_valid", 0},
 		{kim, `{"couponRefs":["SUMMER"],"itemsAmount":9999,"currency":"KRW"}`, "unknown_coupon", 0},
-		{r.token("lee"), `{"couponRefs":["WELCOME"],"itemsAmount":9999,"currency":"KRW"}`, "unknown_coupon", 0},
+		{s.Token("lee"), `{"couponRefs":["WELCOME"],"itemsAmount":9999,"currency":"KRW"}`, "unknown_coupon", 0},
 	} {
-		a := r.call(c.member, http.MethodPost, "/api/v1/coupons/quote", c.body)
+		a := s.Call(c.member, http.MethodPost, "/api/v1/coupons/quote", c.body)
 		problem, _ := a.Body["problem"].(map[string]any)
 		code, _ := problem["code"].(string)
 		if a.Status != http.StatusOK || a.Body["discountAmount"] != c.discount || code != c.problem {
@@ -177,9 +176,9 @@ func TestQuote(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	r := start(t)
-	r.createPolicy("WELCOME", 10)
-	operator, kim := r.token("op", web.RoleOperator), r.token("kim")
+	s := start(t)
+	s.createPolicy("WELCOME", 10)
+	operator, kim := s.Token("op", web.RoleOperator), s.Token("kim")
 	const policies, issue, quote = "/ops/v1/coupon-policies", "/api/v1/coupon-policies/WELCOME/issue", "/api/v1/coupons/quote"
 	for _, c := range []struct {
 		token, method, path, body string
@@ -208,12 +207,8 @@ func TestRefusals(t *testing.T) {
 		{kim, "POST", quote, `{"couponRefs":["WELCOME"]}`, 400, "missing_field", "/itemsAmount"},
 		{kim, "POST", quote, `{"itemsAmount":-1,"currency":"KRW"}`, 400, "invalid_field", "/itemsAmount"},
 	} {
-		a := r.call(c.token, c.method, c.path, c.body)
-		pointer := ""
-		if errs, _ := a.Body["errors"].([]any); len(errs) > 0 {
-			pointer, _ = errs[0].(map[string]any)["pointer"].(string)
-		}
-		if a.Status != c.status || a.code() != c.code || pointer != c.pointer {
+		a := s.Call(c.token, c.method, c.path, c.body)
+		if a.Status != c.status || a.Code() != c.code || a.Pointer() != c.pointer {
 			t.Errorf("%s %s %s: %d %v, want %d %s at %q", c.method, c.path, c.body, a.Status, a.Body, c.status, c.code, c.pointer)
 		}
 	}
@@ -222,12 +217,12 @@ func TestRefusals(t *testing.T) {
 // The same key is answered the same; lists have pages, and nobody sees another's coupons.
 func TestKeysAndLists(t *testing.T) {
 	t.Parallel()
-	r := start(t)
-	operator, kim := r.token("op", web.RoleOperator), r.token("kim")
+	s := start(t)
+	operator, kim := s.Token("op", web.RoleOperator), s.Token("kim")
 	for _, p := range []string{"A", "B", "C"} {
-		r.createPolicy(p, 1)
-		first := r.call(kim, http.MethodPost, "/api/v1/coupon-policies/"+p+"/issue", "", "Idempotency-Key", "key-"+p)
-		again := r.call(kim, http.MethodPost, "/api/v1/coupon-policies/"+p+"/issue", "{}", "Idempotency-Key", "key-"+p)
+		s.createPolicy(p, 1)
+		first := s.Call(kim, http.MethodPost, "/api/v1/coupon-policies/"+p+"/issue", "", "Idempotency-Key", "key-"+p)
+		again := s.Call(kim, http.MethodPost, "/api/v1/coupon-policies/"+p+"/issue", "{}", "Idempotency-Key", "key-"+p)
 		if first.Status != 201 || again.Status != 201 || first.Body["couponId"] != again.Body["couponId"] || again.Header.Get("Idempotency-Replayed") != "true" {
 			t.Errorf("the same key: %v then %v", first, again)
 		}
@@ -242,23 +237,23 @@ func TestKeysAndLists(t *testing.T) {
 		{"", 400, "invalid_parameter"},
 		{"tab\there", 400, "invalid_parameter"},
 	} {
-		if a := r.call(kim, http.MethodPost, "/api/v1/coupon-policies/B/issue", "", "Idempotency-Key", c.key); a.Status != c.status || a.code() != c.code {
+		if a := s.Call(kim, http.MethodPost, "/api/v1/coupon-policies/B/issue", "", "Idempotency-Key", c.key); a.Status != c.status || a.Code() != c.code {
 			t.Errorf("key %.10q: %d %v", c.key, a.Status, a.Body)
 		}
 	}
-	page := r.call(kim, http.MethodGet, "/api/v1/coupons?limit=2", "")
-	if list := page.data(); len(list) != 2 || list[0]["policyId"] != "C" || !page.more() {
+	page := s.Call(kim, http.MethodGet, "/api/v1/coupons?limit=2", "")
+	if list := page.Data(); len(list) != 2 || list[0]["policyId"] != "C" || !page.More() {
 		t.Fatalf("newest first: %v", page.Body)
 	}
-	rest := r.call(kim, http.MethodGet, fmt.Sprint("/api/v1/coupons?startingAfter=", page.data()[1]["couponId"]), "")
-	if list := rest.data(); len(list) != 1 || list[0]["policyId"] != "A" || rest.more() {
+	rest := s.Call(kim, http.MethodGet, fmt.Sprint("/api/v1/coupons?startingAfter=", page.Data()[1]["couponId"]), "")
+	if list := rest.Data(); len(list) != 1 || list[0]["policyId"] != "A" || rest.More() {
 		t.Errorf("the rest: %v", rest.Body)
 	}
-	if lee := r.call(r.token("lee"), http.MethodGet, "/api/v1/coupons", ""); len(lee.data()) != 0 || lee.more() {
+	if lee := s.Call(s.Token("lee"), http.MethodGet, "/api/v1/coupons", ""); len(lee.Data()) != 0 || lee.More() {
 		t.Errorf("somebody else sees: %v", lee.Body)
 	}
-	policies := r.call(operator, http.MethodGet, "/ops/v1/coupon-policies?startingAfter=A&limit=1", "")
-	if list := policies.data(); len(list) != 1 || list[0]["policyId"] != "B" || list[0]["issued"] != 1.0 || !policies.more() {
+	policies := s.Call(operator, http.MethodGet, "/ops/v1/coupon-policies?startingAfter=A&limit=1", "")
+	if list := policies.Data(); len(list) != 1 || list[0]["policyId"] != "B" || list[0]["issued"] != 1.0 || !policies.More() {
 		t.Errorf("policies: %v", policies.Body)
 	}
 }

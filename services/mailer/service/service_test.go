@@ -2,7 +2,6 @@ package service_test
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -111,7 +110,6 @@ func TestMailServerAway(t *testing.T) {
 				order := fmt.Sprintf("order-%02d", i)
 				r.publish(order, 1, completed(order, []string{"kim", "lee"}[i%2]))
 			}
-			var lag struct{ Lag int }
 			testkit.Eventually(t, 20*time.Second, func() error {
 				for i := range orders {
 					states, err := r.states(fmt.Sprintf("order-%02d", i))
@@ -122,8 +120,11 @@ func TestMailServerAway(t *testing.T) {
 						t.Fatalf("the error names somebody: %+v", states)
 					}
 				}
-				return get(r.url+"/internal/v1/subscription", r.operator(), &lag)
+				return nil
 			})
+			r.CaughtUp()
+			var lag struct{ Lag int }
+			r.Call(r.operator(), "GET", "/internal/v1/subscription", "").Decode(t, &lag)
 			if lag.Lag != 0 {
 				t.Errorf("%d events wait for the mail server", lag.Lag)
 			}
@@ -152,17 +153,13 @@ func TestOnlyOperatorsSeeMails(t *testing.T) {
 	t.Parallel()
 	r := prepare(t)
 	r.start()
-	customer, err := r.issuer.Token("kim", nil, time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for token, status := range map[string]string{"": "401", customer: "403"} {
-		if err := get(r.url+"/internal/v1/mails/order-1", token, nil); err == nil || !strings.HasPrefix(err.Error(), status) {
-			t.Errorf("want %s, got %v", status, err)
+	for token, status := range map[string]int{"": 401, r.Token("kim"): 403} {
+		if a := r.Call(token, "GET", "/internal/v1/mails/order-1", ""); a.Status != status {
+			t.Errorf("want %d, got %s", status, a)
 		}
 	}
-	if err := get(r.url+"/internal/v1/mails/%FF", r.operator(), nil); err == nil || !strings.HasPrefix(err.Error(), fmt.Sprint(http.StatusNotFound)) {
-		t.Errorf("an id that is no text: %v", err)
+	if a := r.Call(r.operator(), "GET", "/internal/v1/mails/%FF", ""); a.Status != 404 {
+		t.Errorf("an id that is no text: %s", a)
 	}
 	if none, err := r.states("nothing"); err != nil || len(none) != 0 {
 		t.Errorf("an order without mails: %v, %v", none, err)
