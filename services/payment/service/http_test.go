@@ -9,13 +9,14 @@ import (
 
 	"github.com/quadrille-io/quadrille/pkg/run"
 	"github.com/quadrille-io/quadrille/pkg/web"
+	"github.com/quadrille-io/quadrille/services/internal/rig"
 	"github.com/quadrille-io/quadrille/services/payment/service"
 )
 
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	r := start(t, patience)
-	operator, kim := r.token("op", web.RoleOperator), r.token("kim")
+	operator, kim := r.Token("op", web.RoleOperator), r.Token("kim")
 	const points, grants = "/api/v1/points", "/ops/v1/points/grants"
 	const grant = `{"userId":"kim","amount":1,"reason":"sorry"}`
 	payments := "/internal/v1/payments/"
@@ -26,10 +27,10 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"", "GET", points, "", 401, "unauthenticated", ""},
 		{"", "POST", grants, grant, 401, "unauthenticated", ""},
-		{"", "GET", payments + newID(), "", 401, "unauthenticated", ""},
+		{"", "GET", payments + rig.NewID(), "", 401, "unauthenticated", ""},
 		{kim, "POST", grants, grant, 403, "forbidden", ""},
-		{kim, "GET", payments + newID(), "", 403, "forbidden", ""},
-		{operator, "GET", payments + newID(), "", 404, "not_found", ""},
+		{kim, "GET", payments + rig.NewID(), "", 403, "forbidden", ""},
+		{operator, "GET", payments + rig.NewID(), "", 404, "not_found", ""},
 		{operator, "GET", payments + "%00", "", 404, "not_found", ""},
 		{kim, "POST", points, "{}", 405, "method_not_allowed", ""},
 		{kim, "GET", points + "?limit=101", "", 400, "invalid_parameter", "?limit"},
@@ -45,18 +46,14 @@ func TestRefusals(t *testing.T) {
 		{operator, "POST", grants, `{"userId":"kim","amount":1,"reason":"r","balance":5}`, 400, "unknown_field", "/balance"},
 		{operator, "POST", "/webhooks/payments/simulator", "{}", 404, "not_found", ""},
 	} {
-		a := r.call(c.token, c.method, c.path, c.body)
-		pointer := ""
-		if errs, _ := a.body["errors"].([]any); len(errs) > 0 {
-			pointer, _ = errs[0].(map[string]any)["pointer"].(string)
-		}
-		if a.status != c.status || a.body["code"] != c.code || pointer != c.pointer {
-			t.Errorf("%s %s %s: %d %v, want %d %s at %q", c.method, c.path, c.body, a.status, a.body, c.status, c.code, c.pointer)
+		a := r.Call(c.token, c.method, c.path, c.body)
+		if a.Status != c.status || a.Code() != c.code || a.Pointer() != c.pointer {
+			t.Errorf("%s %s %s: %d %v, want %d %s at %q", c.method, c.path, c.body, a.Status, a.Body, c.status, c.code, c.pointer)
 		}
 	}
 	for _, key := range []string{strings.Repeat("k", 256), "", "tab\there"} {
-		if a := r.call(operator, "POST", grants, grant, "Idempotency-Key", key); a.status != 400 || a.body["code"] != "invalid_parameter" {
-			t.Errorf("key %.10q: %d %v", key, a.status, a.body)
+		if a := r.Call(operator, "POST", grants, grant, "Idempotency-Key", key); a.Status != 400 || a.Code() != "invalid_parameter" {
+			t.Errorf("key %.10q: %d %v", key, a.Status, a.Body)
 		}
 	}
 	r.wantPoints("kim", 0)
@@ -66,31 +63,31 @@ func TestRefusals(t *testing.T) {
 func TestGrants(t *testing.T) {
 	t.Parallel()
 	r := start(t, patience)
-	operator := r.token("op", web.RoleOperator)
+	operator := r.Token("op", web.RoleOperator)
 	const grants = "/ops/v1/points/grants"
 	var requests sync.WaitGroup
 	for i := range 20 {
 		for _, key := range []string{"same", fmt.Sprint("own-", i)} {
 			requests.Go(func() {
-				a := r.call(operator, "POST", grants, `{"userId":"kim","amount":100,"reason":"welcome"}`, "Idempotency-Key", key)
-				if a.status != 201 || a.body["userId"] != "kim" {
-					t.Errorf("key %s: %d %v", key, a.status, a.body)
+				a := r.Call(operator, "POST", grants, `{"userId":"kim","amount":100,"reason":"welcome"}`, "Idempotency-Key", key)
+				if a.Status != 201 || a.Body["userId"] != "kim" {
+					t.Errorf("key %s: %d %v", key, a.Status, a.Body)
 				}
 			})
 		}
 	}
 	requests.Wait()
 	r.wantPoints("kim", 2_100)
-	again := r.call(operator, "POST", grants, `{"reason":"welcome", "amount":100, "userId":"kim"}`, "Idempotency-Key", "same")
-	if again.status != 201 || again.header.Get("Idempotency-Replayed") != "true" {
-		t.Errorf("the same again: %d %v", again.status, again.body)
+	again := r.Call(operator, "POST", grants, `{"reason":"welcome", "amount":100, "userId":"kim"}`, "Idempotency-Key", "same")
+	if again.Status != 201 || again.Header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("the same again: %d %v", again.Status, again.Body)
 	}
-	other := r.call(operator, "POST", grants, `{"userId":"kim","amount":101,"reason":"welcome"}`, "Idempotency-Key", "same")
-	if other.status != 422 || other.body["code"] != "idempotency_key_reused" {
-		t.Errorf("another body: %d %v", other.status, other.body)
+	other := r.Call(operator, "POST", grants, `{"userId":"kim","amount":101,"reason":"welcome"}`, "Idempotency-Key", "same")
+	if other.Status != 422 || other.Body["code"] != "idempotency_key_reused" {
+		t.Errorf("another body: %d %v", other.Status, other.Body)
 	}
-	if first := r.call(r.token("op2", web.RoleOperator), "POST", grants, `{"userId":"lee","amount":7,"reason":"r"}`, "Idempotency-Key", "same"); first.status != 201 || first.body["balance"] != 7.0 {
-		t.Errorf("another operator's key: %d %v", first.status, first.body)
+	if first := r.Call(r.Token("op2", web.RoleOperator), "POST", grants, `{"userId":"lee","amount":7,"reason":"r"}`, "Idempotency-Key", "same"); first.Status != 201 || first.Body["balance"] != 7.0 {
+		t.Errorf("another operator's key: %d %v", first.Status, first.Body)
 	}
 	r.wantPoints("kim", 2_100)
 	r.wantPoints("lee", 7)

@@ -14,6 +14,7 @@ import (
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
 	paymentv1 "github.com/quadrille-io/quadrille/proto/quadrille/payment/v1"
 	stockv1 "github.com/quadrille-io/quadrille/proto/quadrille/stock/v1"
+	"github.com/quadrille-io/quadrille/services/internal/rig"
 	"github.com/quadrille-io/quadrille/services/payment/service"
 	"github.com/quadrille-io/quadrille/services/simulator/outage"
 )
@@ -42,56 +43,56 @@ func cancelled(order, user string) *orderv1.OrderCancelled {
 }
 
 // pay publishes the trigger of an order without coupons; the order's id is new.
-func (r *rig) pay(user, token string, points int64) (order, trigger string) {
-	r.t.Helper()
-	order = newID()
-	return order, r.publish(order, decreased(order, user, terms(token, points)))
+func (r *system) pay(user, token string, points int64) (order, trigger string) {
+	r.T.Helper()
+	order = rig.NewID()
+	return order, r.Publish(order, decreased(order, user, terms(token, points)))
 }
 
 // want waits for the n-th event about an order (from 1) and holds it against its message, leaving out ids
 // and times, and its cause. It returns the event's id.
-func (r *rig) want(order string, n int, cause string, want proto.Message) string {
-	r.t.Helper()
-	e := r.of(order, n)[n-1]
-	got := proto.Clone(e.message)
+func (r *system) want(order string, n int, cause string, want proto.Message) string {
+	r.T.Helper()
+	e := r.Await(n, rig.About(order))[n-1]
+	got := proto.Clone(e.Message)
 	for _, name := range []string{"payment_id", "completed_at", "failed_at", "cancelled_at", "refunded_at"} {
 		if field := got.ProtoReflect().Descriptor().Fields().ByTextName(name); field != nil {
 			if !got.ProtoReflect().Has(field) {
-				r.t.Errorf("%T without %s", got, name)
+				r.T.Errorf("%T without %s", got, name)
 			}
 			got.ProtoReflect().Clear(field)
 		}
 	}
 	if !proto.Equal(got, want) {
-		r.t.Errorf("event %d: got %T %v\nwant %T %v", n, got, got, want, want)
+		r.T.Errorf("event %d: got %T %v\nwant %T %v", n, got, got, want, want)
 	}
 	if e.Causation != cause || e.Sequence != int64(n) || e.Source != "/quadrille/payment" {
-		r.t.Errorf("event %d: cause %s (want %s), sequence %d, source %s", n, e.Causation, cause, e.Sequence, e.Source)
+		r.T.Errorf("event %d: cause %s (want %s), sequence %d, source %s", n, e.Causation, cause, e.Sequence, e.Source)
 	}
 	return e.ID
 }
 
-func (r *rig) wantMoney(order string, charged, refunded int64) {
-	r.t.Helper()
+func (r *system) wantMoney(order string, charged, refunded int64) {
+	r.T.Helper()
 	gotCharged, gotRefunded, charges := r.provider.money(order)
 	if gotCharged != charged || gotRefunded != refunded || charges > 1 {
-		r.t.Errorf("the provider has charged %d in %d charges and refunded %d; want %d and %d", gotCharged, charges, gotRefunded, charged, refunded)
+		r.T.Errorf("the provider has charged %d in %d charges and refunded %d; want %d and %d", gotCharged, charges, gotRefunded, charged, refunded)
 	}
 }
 
-func (r *rig) wantPoints(user string, balance int64) {
-	r.t.Helper()
-	a := r.call(r.token(user), "GET", "/api/v1/points", "")
-	if a.status != 200 || a.body["balance"] != float64(balance) {
-		r.t.Errorf("points of %s: %d %v, want %d", user, a.status, a.body["balance"], balance)
+func (r *system) wantPoints(user string, balance int64) {
+	r.T.Helper()
+	a := r.Call(r.Token(user), "GET", "/api/v1/points", "")
+	if a.Status != 200 || a.Body["balance"] != float64(balance) {
+		r.T.Errorf("points of %s: %d %v, want %d", user, a.Status, a.Body["balance"], balance)
 	}
 }
 
-func (r *rig) grant(user string, amount int64) {
-	r.t.Helper()
-	a := r.call(r.token("op", web.RoleOperator), "POST", "/ops/v1/points/grants", fmt.Sprintf(`{"userId":%q,"amount":%d,"reason":"test"}`, user, amount))
-	if a.status != 201 {
-		r.t.Fatalf("grant: %d %v", a.status, a.body)
+func (r *system) grant(user string, amount int64) {
+	r.T.Helper()
+	a := r.Call(r.Token("op", web.RoleOperator), "POST", "/ops/v1/points/grants", fmt.Sprintf(`{"userId":%q,"amount":%d,"reason":"test"}`, user, amount))
+	if a.Status != 201 {
+		r.T.Fatalf("grant: %d %v", a.Status, a.Body)
 	}
 }
 
@@ -151,28 +152,28 @@ func TestPointsAndCardTogether(t *testing.T) {
 	r.want(short, 1, trigger, &paymentv1.PaymentFailed{OrderId: short, UserId: "kim", Reason: "INSUFFICIENT_POINTS"})
 	r.wantMoney(short, 0, 0)
 
-	cause := r.publish(order, cancelled(order, "kim"))
+	cause := r.Publish(order, cancelled(order, "kim"))
 	undo := r.want(order, 2, cause, undone(order, "kim", price-2_000, 2_000))
 	r.want(order, 3, undo, &paymentv1.PaymentRefunded{OrderId: order, UserId: "kim", PaymentAmount: price - 2_000, Currency: "KRW"})
 	r.wantMoney(order, price-2_000, price-2_000)
 	r.wantPoints("kim", 5_000)
 
 	// The ledger tells it all, newest first, and adds up to the balance.
-	list := r.call(r.token("kim"), "GET", "/api/v1/points?limit=4", "")
+	list := r.Call(r.Token("kim"), "GET", "/api/v1/points?limit=4", "")
 	var kinds []string
-	data, _ := list.body["data"].([]any)
+	data, _ := list.Body["data"].([]any)
 	for _, one := range data {
 		entry, _ := one.(map[string]any)
 		kinds = append(kinds, fmt.Sprintf("%v %v", entry["kind"], entry["amount"]))
 	}
 	want := "[RETURNED 2000 RETURNED 2000 TAKEN -2000 TAKEN -2000]"
-	if fmt.Sprint(kinds) != want || !list.more() {
-		t.Errorf("ledger %v, more: %v, want %s", kinds, list.body["hasMore"], want)
+	if fmt.Sprint(kinds) != want || !list.More() {
+		t.Errorf("ledger %v, more: %v, want %s", kinds, list.Body["hasMore"], want)
 	}
 	last, _ := data[3].(map[string]any)
-	rest := r.call(r.token("kim"), "GET", fmt.Sprint("/api/v1/points?startingAfter=", last["id"]), "")
-	if data, _ := rest.body["data"].([]any); len(data) != 1 || rest.more() || data[0].(map[string]any)["orderId"] != nil {
-		t.Errorf("the rest of the ledger: %v", rest.body)
+	rest := r.Call(r.Token("kim"), "GET", fmt.Sprint("/api/v1/points?startingAfter=", last["id"]), "")
+	if data, _ := rest.Body["data"].([]any); len(data) != 1 || rest.More() || data[0].(map[string]any)["orderId"] != nil {
+		t.Errorf("the rest of the ledger: %v", rest.Body)
 	}
 }
 
@@ -182,15 +183,15 @@ func TestAllPoints(t *testing.T) {
 	r := start(t, patience)
 	r.provider.fault(outage.Fault{Mode: outage.Cut})
 	r.grant("kim", price)
-	order := newID()
+	order := rig.NewID()
 	c := terms("", price)
 	c.PaymentType = orderv1.PaymentType_PAYMENT_TYPE_POINT
-	trigger := r.publish(order, decreased(order, "kim", c))
+	trigger := r.Publish(order, decreased(order, "kim", c))
 	done := completed(order, "kim", price)
 	done.PaymentType = orderv1.PaymentType_PAYMENT_TYPE_POINT
 	r.want(order, 1, trigger, done)
 	r.wantPoints("kim", 0)
-	cause := r.publish(order, cancelled(order, "kim"))
+	cause := r.Publish(order, cancelled(order, "kim"))
 	r.want(order, 2, cause, undone(order, "kim", 0, price))
 	r.wantPoints("kim", price)
 }
@@ -199,16 +200,16 @@ func TestAllPoints(t *testing.T) {
 func TestCouponCounts(t *testing.T) {
 	t.Parallel()
 	r := start(t, patience)
-	order := newID()
+	order := rig.NewID()
 	c := terms("tok_ok", 0)
 	c.CouponRefs, c.DiscountAmount, c.PaymentAmount = []string{"WELCOME"}, 3_000, price-3_000
-	r.publish(order, decreased(order, "kim", c))
-	trigger := r.publish(order, &couponv1.CouponUsed{OrderId: order, UserId: "kim", DiscountAmount: 3_000, Checkout: c})
-	r.publish(order, &orderv1.OrderCouponWaived{OrderId: order, UserId: "kim", Checkout: c})
+	r.Publish(order, decreased(order, "kim", c))
+	trigger := r.Publish(order, &couponv1.CouponUsed{OrderId: order, UserId: "kim", DiscountAmount: 3_000, Checkout: c})
+	r.Publish(order, &orderv1.OrderCouponWaived{OrderId: order, UserId: "kim", Checkout: c})
 	done := completed(order, "kim", 0)
 	done.PaymentAmount, done.DiscountAmount, done.CouponCounted, done.HasCoupons = price-3_000, 3_000, true, true
 	// Whichever of the two comes first wins: topics have no order between them.
-	if e := r.of(order, 1)[0]; e.Causation != trigger {
+	if e := r.Await(1, rig.About(order))[0]; e.Causation != trigger {
 		trigger, done.PaymentAmount, done.DiscountAmount, done.CouponCounted = e.Causation, price, 0, false
 	}
 	r.want(order, 1, trigger, done)
@@ -228,7 +229,7 @@ func TestProviderComesBack(t *testing.T) {
 				r.provider.fault(outage.Fault{Mode: down})
 			}
 			order, trigger := r.pay("kim", "tok_ok", 0)
-			r.untilTried(order, "charge", 2)
+			r.UntilTried(order, "charge", 2)
 			if down == "killed" {
 				r.provider.start()
 			} else {
@@ -240,21 +241,6 @@ func TestProviderComesBack(t *testing.T) {
 	}
 }
 
-// untilTried waits until the call has been made n times.
-func (r *rig) untilTried(order, kind string, n int) {
-	r.t.Helper()
-	testkit.Eventually(r.t, 30*time.Second, func() error {
-		var tried int
-		if err := r.pool.QueryRow(r.t.Context(), `SELECT attempts FROM call WHERE subject = $1 AND kind = $2`, order, kind).Scan(&tried); err != nil {
-			return err
-		}
-		if tried < n {
-			return fmt.Errorf("%s was tried %d times", kind, tried)
-		}
-		return nil
-	})
-}
-
 // An answer that is lost after the charge was made: asked for, never charged again.
 func TestLostAnswersChargeOnce(t *testing.T) {
 	t.Parallel()
@@ -262,7 +248,7 @@ func TestLostAnswersChargeOnce(t *testing.T) {
 	applied := true
 	r.provider.fault(outage.Fault{Mode: outage.Timeout, Applied: &applied, DelayMS: 1000})
 	order, trigger := r.pay("kim", "tok_ok", 0)
-	r.untilTried(order, "ask_charge", 2)
+	r.UntilTried(order, "ask_charge", 2)
 	r.provider.fault(outage.Fault{})
 	r.want(order, 1, trigger, completed(order, "kim", 0))
 	r.wantMoney(order, price, 0)
@@ -279,7 +265,7 @@ func TestCancelWhileInFlight(t *testing.T) {
 			t.Parallel()
 			r := r.in(t)
 			order, _ := r.pay("kim", token, 100)
-			r.untilTried(order, "charge", 1)
+			r.UntilTried(order, "charge", 1)
 			if charged > 0 {
 				testkit.Eventually(t, 10*time.Second, func() error {
 					if got, _, _ := r.provider.money(order); got != charged {
@@ -288,7 +274,7 @@ func TestCancelWhileInFlight(t *testing.T) {
 					return nil
 				})
 			}
-			cause := r.publish(order, cancelled(order, "kim"))
+			cause := r.Publish(order, cancelled(order, "kim"))
 			undo := r.want(order, 1, cause, undone(order, "kim", charged, 100))
 			if charged > 0 {
 				r.want(order, 2, undo, &paymentv1.PaymentRefunded{OrderId: order, UserId: "kim", PaymentAmount: charged, Currency: "KRW"})
@@ -302,15 +288,15 @@ func TestCancelWhileInFlight(t *testing.T) {
 func TestUndoBeforeDo(t *testing.T) {
 	t.Parallel()
 	r := start(t, patience)
-	order := newID()
-	cause := r.publish(order, cancelled(order, "kim"))
+	order := rig.NewID()
+	cause := r.Publish(order, cancelled(order, "kim"))
 	nothing := undone(order, "kim", 0, 0)
 	nothing.Currency = ""
 	r.want(order, 1, cause, nothing)
-	r.publish(order, decreased(order, "kim", terms("tok_ok", 0)))
-	r.publish(order, cancelled(order, "kim"))
-	r.caughtUp()
-	if n := r.emitted(order); n != 1 {
+	r.Publish(order, decreased(order, "kim", terms("tok_ok", 0)))
+	r.Publish(order, cancelled(order, "kim"))
+	r.CaughtUp()
+	if n := r.Emitted(order); n != 1 {
 		t.Errorf("the late trigger or the second undo was answered: %d events", n)
 	}
 	r.wantMoney(order, 0, 0)
@@ -323,27 +309,27 @@ func TestRefunds(t *testing.T) {
 	order, trigger := r.pay("kim", "tok_ok", 0)
 	r.want(order, 1, trigger, completed(order, "kim", 0))
 	r.provider.kill()
-	cause := r.publish(order, cancelled(order, "kim"))
+	cause := r.Publish(order, cancelled(order, "kim"))
 	undo := r.want(order, 2, cause, undone(order, "kim", price, 0))
-	r.untilTried(order, "refund", 2)
+	r.UntilTried(order, "refund", 2)
 	r.provider.start()
 	r.want(order, 3, undo, &paymentv1.PaymentRefunded{OrderId: order, UserId: "kim", PaymentAmount: price, Currency: "KRW"})
 	r.wantMoney(order, price, price)
 
 	order, trigger = r.pay("kim", "tok_refund_refused", 0)
 	r.want(order, 1, trigger, completed(order, "kim", 0))
-	cause = r.publish(order, cancelled(order, "kim"))
+	cause = r.Publish(order, cancelled(order, "kim"))
 	undo = r.want(order, 2, cause, undone(order, "kim", price, 0))
-	reason := r.of(order, 3)[2].message.(*paymentv1.RefundFailed).GetReason()
+	reason := r.Await(3, rig.About(order))[2].Message.(*paymentv1.RefundFailed).GetReason()
 	if reason == "" {
 		t.Error("a refused refund without a reason")
 	}
 	r.want(order, 3, undo, &paymentv1.RefundFailed{OrderId: order, UserId: "kim", PaymentAmount: price, Currency: "KRW", Reason: reason})
-	a := r.call(r.token("op", web.RoleOperator), "GET", "/internal/v1/payments/"+order, "")
-	if a.status != 200 || a.body["state"] != "CANCELLED" || a.body["refund"] != "REFUSED" || a.body["paymentAmount"] != float64(price) {
-		t.Errorf("operators see %d %v", a.status, a.body)
+	a := r.Call(r.Token("op", web.RoleOperator), "GET", "/internal/v1/payments/"+order, "")
+	if a.Status != 200 || a.Body["state"] != "CANCELLED" || a.Body["refund"] != "REFUSED" || a.Body["paymentAmount"] != float64(price) {
+		t.Errorf("operators see %d %v", a.Status, a.Body)
 	}
-	notices, err := service.Notices(t.Context(), r.pool)
+	notices, err := service.Notices(t.Context(), r.Pool)
 	if err != nil || len(notices) != 1 || notices[0].Group != "refund/refused" || !slices.Equal(notices[0].Subjects, []string{order}) {
 		t.Errorf("operators hear %+v, %v", notices, err)
 	}

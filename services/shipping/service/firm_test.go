@@ -4,12 +4,8 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -17,6 +13,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
+	"github.com/quadrille-io/quadrille/services/internal/rig"
 	"github.com/quadrille-io/quadrille/services/simulator/carrier"
 	"github.com/quadrille-io/quadrille/services/simulator/outage"
 )
@@ -26,12 +23,11 @@ const secret = "whsec_test"
 
 // firm is a carrier that can be killed and started again on its port, with its memory.
 type firm struct {
-	t       *testing.T
-	dir     string
-	addr    string
-	webhook string
-	server  *carrier.Server
-	http    *http.Server
+	http      rig.Server
+	t         *testing.T
+	dir       string
+	webhook   string
+	simulator *carrier.Server
 }
 
 func openFirm(t *testing.T, webhook string) *firm {
@@ -42,42 +38,34 @@ func openFirm(t *testing.T, webhook string) *firm {
 	return f
 }
 
-func (f *firm) url() string { return "http://" + f.addr }
+func (f *firm) url() string { return f.http.URL() }
 
 func (f *firm) start() {
 	f.t.Helper()
 	var err error
-	f.server, err = carrier.New(carrier.Config{
+	f.simulator, err = carrier.New(carrier.Config{
 		Dir: f.dir, DispatchDelay: -1, WebhookURL: f.webhook, WebhookSecret: secret,
 		RetryMin: 10 * time.Millisecond, RetryMax: 200 * time.Millisecond,
 	})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	l := listen(f.t, f.addr)
-	f.addr = l.Addr().String()
-	f.http = &http.Server{Handler: f.server.Handler(), ReadHeaderTimeout: time.Second}
-	go func(s *http.Server, l net.Listener) {
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			f.t.Errorf("carrier: %v", err)
-		}
-	}(f.http, l)
+	f.http.Start(f.t, f.simulator.Handler())
 }
 
 // kill ends the carrier: connections are cut and its port refuses.
 func (f *firm) kill() {
-	if f.http == nil {
+	if !f.http.Kill(f.t) {
 		return
 	}
-	if err := errors.Join(f.server.Close(), f.http.Close()); err != nil {
+	if err := f.simulator.Close(); err != nil {
 		f.t.Errorf("stop the carrier: %v", err)
 	}
-	f.http = nil
 }
 
 func (f *firm) fault(o outage.Fault) {
 	f.t.Helper()
-	if err := f.server.Faults().Set(o); err != nil {
+	if err := f.simulator.Faults().Set(o); err != nil {
 		f.t.Fatal(err)
 	}
 }
@@ -159,7 +147,8 @@ var addresses = map[string]string{
 	"kim-unknown-failed": carrier.PostalUnknownFailed, "kim-leaves": carrier.PostalOnItsWay,
 }
 
-func membersFile(t *testing.T) string {
+// members is what MEMBERS_FILE holds.
+func members(t *testing.T) string {
 	t.Helper()
 	address := func(id, postal string) *memberv1.Address {
 		return &memberv1.Address{
@@ -182,9 +171,5 @@ func membersFile(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "members.json")
-	if err := os.WriteFile(path, file, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return string(file)
 }

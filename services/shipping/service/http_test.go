@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/quadrille-io/quadrille/pkg/run"
+	"github.com/quadrille-io/quadrille/services/internal/rig"
 	"github.com/quadrille-io/quadrille/services/shipping/service"
 	"github.com/quadrille-io/quadrille/services/simulator/outage"
 )
@@ -43,18 +44,18 @@ func TestForgedWebhooks(t *testing.T) {
 		"not understood":      {webhooks, "[]", signed(secret, now, "[]"), 400, "invalid_field"},
 		"parcel has not left": {webhooks, body, genuine, 503, "service_unavailable"},
 	} {
-		if a := r.call("", "POST", c.path, c.body, c.headers...); a.status != c.status || a.body["code"] != c.code {
-			t.Errorf("%s: %d %v, want %d %s", name, a.status, a.body, c.status, c.code)
+		if a := r.Call("", "POST", c.path, c.body, c.headers...); a.Status != c.status || a.Code() != c.code {
+			t.Errorf("%s: %d %v, want %d %s", name, a.Status, a.Body, c.status, c.code)
 		}
 	}
 	for _, unknown := range []string{
-		notice("w2", booking, newID(), "dispatched"), notice("w3", "another", order, "dispatched"), strings.Replace(notice("w4", booking, "ORDER", "dispatched"), "ORDER", `x\u0000`, 1),
+		notice("w2", booking, rig.NewID(), "dispatched"), notice("w3", "another", order, "dispatched"), strings.Replace(notice("w4", booking, "ORDER", "dispatched"), "ORDER", `x\u0000`, 1),
 	} {
-		if a := r.call("", "POST", webhooks, unknown, signed(secret, now, unknown)...); a.status != 404 {
-			t.Errorf("%s: %d %v", unknown, a.status, a.body)
+		if a := r.Call("", "POST", webhooks, unknown, signed(secret, now, unknown)...); a.Status != 404 {
+			t.Errorf("%s: %d %v", unknown, a.Status, a.Body)
 		}
 	}
-	if n := r.emitted(order); n != 1 {
+	if n := r.Emitted(order); n != 1 {
 		t.Errorf("%d events of forged webhooks", n-1)
 	}
 }
@@ -74,13 +75,13 @@ func TestWebhookAgain(t *testing.T) {
 	for i := range 20 {
 		sent.Go(func() {
 			body := notice(fmt.Sprint("w", i%2), booking, order, []string{"dispatched", "delivered"}[i%2])
-			if a := r.call("", "POST", webhooks, body, signed([]string{secret, "old"}[i/10], time.Now(), body)...); a.status != 204 {
-				t.Errorf("webhook: %d %v", a.status, a.body)
+			if a := r.Call("", "POST", webhooks, body, signed([]string{secret, "old"}[i/10], time.Now(), body)...); a.Status != 204 {
+				t.Errorf("webhook: %d %v", a.Status, a.Body)
 			}
 		})
 	}
 	sent.Wait()
-	if n := r.emitted(order); n != 3 {
+	if n := r.Emitted(order); n != 3 {
 		t.Errorf("%d events, want the three", n)
 	}
 }
@@ -90,19 +91,19 @@ func TestWebhookAgain(t *testing.T) {
 func TestWebhookComesTooEarly(t *testing.T) {
 	t.Parallel()
 	r := start(t, patience)
-	order := newID()
+	order := rig.NewID()
 	// Booked under our key by a life of ours that ended before it had written anything down.
 	booking := r.firm.book("parcel-"+order, order)
 	r.firm.advance(order, "dispatched")
 	early := notice("early", booking, order, "dispatched")
-	if a := r.call("", "POST", webhooks, early, signed(secret, time.Now(), early)...); a.status != 404 {
-		t.Errorf("before the shipment: %d %v", a.status, a.body)
+	if a := r.Call("", "POST", webhooks, early, signed(secret, time.Now(), early)...); a.Status != 404 {
+		t.Errorf("before the shipment: %d %v", a.Status, a.Body)
 	}
 	trigger := r.completed(order, "kim-home")
 	booked := r.want(order, 1, trigger, prepared(order))
 	r.want(order, 2, booked, dispatched(order))
-	if a := r.call("", "POST", webhooks, early, signed(secret, time.Now(), early)...); a.status != 204 {
-		t.Errorf("the same again: %d %v", a.status, a.body)
+	if a := r.Call("", "POST", webhooks, early, signed(secret, time.Now(), early)...); a.Status != 204 {
+		t.Errorf("the same again: %d %v", a.Status, a.Body)
 	}
 	r.untilTold()
 }
@@ -117,9 +118,9 @@ func TestWebhookWhileTheCarrierIsDown(t *testing.T) {
 	r.firm.fault(outage.Fault{Mode: outage.Down})
 	r.firm.advanceParcel(booking, "dispatched") // the van drives all the same
 	body := notice("w", booking, order, "dispatched")
-	a := r.call("", "POST", webhooks, body, signed(secret, time.Now(), body)...)
-	if a.status != 503 || a.header.Get("Retry-After") == "" {
-		t.Errorf("while the carrier is down: %d %v", a.status, a.body)
+	a := r.Call("", "POST", webhooks, body, signed(secret, time.Now(), body)...)
+	if a.Status != 503 || a.Header.Get("Retry-After") == "" {
+		t.Errorf("while the carrier is down: %d %v", a.Status, a.Body)
 	}
 	r.firm.fault(outage.Fault{})
 	r.want(order, 2, booked, dispatched(order))
@@ -138,15 +139,15 @@ func TestRefusals(t *testing.T) {
 		code                string
 	}{
 		{"", "GET", path, 401, "unauthenticated"},
-		{r.token("lee"), "GET", path, 404, "not_found"}, // somebody else's
-		{r.token("kim"), "GET", "/api/v1/orders/" + newID() + "/shipment", 404, "not_found"},
-		{r.token("kim"), "GET", "/api/v1/orders/%00/shipment", 404, "not_found"},
-		{r.token("kim"), "POST", path, 405, "method_not_allowed"},
+		{r.Token("lee"), "GET", path, 404, "not_found"}, // somebody else's
+		{r.Token("kim"), "GET", "/api/v1/orders/" + rig.NewID() + "/shipment", 404, "not_found"},
+		{r.Token("kim"), "GET", "/api/v1/orders/%00/shipment", 404, "not_found"},
+		{r.Token("kim"), "POST", path, 405, "method_not_allowed"},
 		{"", "GET", webhooks, 405, "method_not_allowed"},
-		{r.token("kim"), "GET", "/internal/v1/failures", 403, "forbidden"},
+		{r.Token("kim"), "GET", "/internal/v1/failures", 403, "forbidden"},
 	} {
-		if a := r.call(c.token, c.method, c.path, ""); a.status != c.status || a.body["code"] != c.code {
-			t.Errorf("%s %s: %d %v, want %d %s", c.method, c.path, a.status, a.body, c.status, c.code)
+		if a := r.Call(c.token, c.method, c.path, ""); a.Status != c.status || a.Code() != c.code {
+			t.Errorf("%s %s: %d %v, want %d %s", c.method, c.path, a.Status, a.Body, c.status, c.code)
 		}
 	}
 }

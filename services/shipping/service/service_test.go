@@ -11,6 +11,7 @@ import (
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
 	shippingv1 "github.com/quadrille-io/quadrille/proto/quadrille/shipping/v1"
+	"github.com/quadrille-io/quadrille/services/internal/rig"
 	"github.com/quadrille-io/quadrille/services/simulator/carrier"
 	"github.com/quadrille-io/quadrille/services/simulator/outage"
 )
@@ -19,44 +20,44 @@ import (
 const patience = 2 * time.Second
 
 // complete publishes OrderCompleted of a new order of kim's.
-func (r *rig) complete(address string) (order, trigger string) {
-	r.t.Helper()
-	order = newID()
+func (r *system) complete(address string) (order, trigger string) {
+	r.T.Helper()
+	order = rig.NewID()
 	return order, r.completed(order, address)
 }
 
-func (r *rig) completed(order, address string) (trigger string) {
-	r.t.Helper()
-	return r.publish(order, &orderv1.OrderCompleted{
+func (r *system) completed(order, address string) (trigger string) {
+	r.T.Helper()
+	return r.Publish(order, &orderv1.OrderCompleted{
 		OrderId: order, UserId: "kim", ShippingAddressId: address, Currency: "KRW",
 		OrderItems: []*orderv1.OrderItem{{ProductId: "P", ProductName: "Pen", Quantity: 2, ProductPrice: 100}},
 	})
 }
 
-func (r *rig) cancel(order string) (trigger string) {
-	r.t.Helper()
-	return r.publish(order, &orderv1.OrderCancelRequested{OrderId: order, UserId: "kim"})
+func (r *system) cancel(order string) (trigger string) {
+	r.T.Helper()
+	return r.Publish(order, &orderv1.OrderCancelRequested{OrderId: order, UserId: "kim"})
 }
 
 // want waits for the n-th event about an order (from 1) and holds it against its message, leaving out times
 // and the tracking number, and its cause. It returns the event's id.
-func (r *rig) want(order string, n int, cause string, want proto.Message) string {
-	r.t.Helper()
-	e := r.of(order, n)[n-1]
-	got := proto.Clone(e.message)
+func (r *system) want(order string, n int, cause string, want proto.Message) string {
+	r.T.Helper()
+	e := r.Await(n, rig.About(order))[n-1]
+	got := proto.Clone(e.Message)
 	for _, name := range []string{"prepared_at", "failed_at", "dispatched_at", "delivered_at", "cancelled_at", "refused_at", "tracking_number"} {
 		if field := got.ProtoReflect().Descriptor().Fields().ByTextName(name); field != nil {
 			if !got.ProtoReflect().Has(field) {
-				r.t.Errorf("%T without %s", got, name)
+				r.T.Errorf("%T without %s", got, name)
 			}
 			got.ProtoReflect().Clear(field)
 		}
 	}
 	if !proto.Equal(got, want) {
-		r.t.Errorf("event %d: got %T %v\nwant %T %v", n, got, got, want, want)
+		r.T.Errorf("event %d: got %T %v\nwant %T %v", n, got, got, want, want)
 	}
 	if e.Causation != cause || e.Sequence != int64(n) || e.Source != "/quadrille/shipping" {
-		r.t.Errorf("event %d: cause %s (want %s), sequence %d, source %s", n, e.Causation, cause, e.Sequence, e.Source)
+		r.T.Errorf("event %d: cause %s (want %s), sequence %d, source %s", n, e.Causation, cause, e.Sequence, e.Source)
 	}
 	return e.ID
 }
@@ -86,34 +87,19 @@ func cancelRefused(order string) proto.Message {
 }
 
 // wantParcel holds what the carrier has: one parcel in the state, or none.
-func (r *rig) wantParcel(order, state string) {
-	r.t.Helper()
+func (r *system) wantParcel(order, state string) {
+	r.T.Helper()
 	parcels := r.firm.parcels(order)
 	if state == "" && len(parcels) > 0 || state != "" && (len(parcels) != 1 || parcels[0].State != state) {
-		r.t.Errorf("the carrier has %+v, want %q", parcels, state)
+		r.T.Errorf("the carrier has %+v, want %q", parcels, state)
 	}
 }
 
-// untilTried waits until the call has been made n times.
-func (r *rig) untilTried(order, kind string, n int) {
-	r.t.Helper()
-	testkit.Eventually(r.t, 30*time.Second, func() error {
-		var tried int
-		if err := r.pool.QueryRow(r.t.Context(), `SELECT attempts FROM call WHERE subject = $1 AND kind = $2`, order, kind).Scan(&tried); err != nil {
-			return err
-		}
-		if tried < n {
-			return fmt.Errorf("%s was tried %d times", kind, tried)
-		}
-		return nil
-	})
-}
-
 // untilTold waits until every webhook is taken.
-func (r *rig) untilTold() {
-	r.t.Helper()
-	testkit.Eventually(r.t, 10*time.Second, func() error {
-		if n := r.firm.server.Undelivered(); n > 0 {
+func (r *system) untilTold() {
+	r.T.Helper()
+	testkit.Eventually(r.T, 10*time.Second, func() error {
+		if n := r.firm.simulator.Undelivered(); n > 0 {
 			return fmt.Errorf("%d webhooks were not taken", n)
 		}
 		return nil
@@ -121,17 +107,17 @@ func (r *rig) untilTold() {
 }
 
 // wantHistory waits until the customer sees these lines.
-func (r *rig) wantHistory(order string, want ...string) {
-	r.t.Helper()
-	testkit.Eventually(r.t, 10*time.Second, func() error {
-		a := r.call(r.token("kim"), "GET", "/api/v1/orders/"+order+"/shipment", "")
+func (r *system) wantHistory(order string, want ...string) {
+	r.T.Helper()
+	testkit.Eventually(r.T, 10*time.Second, func() error {
+		a := r.Call(r.Token("kim"), "GET", "/api/v1/orders/"+order+"/shipment", "")
 		var got []string
-		lines, _ := a.body["history"].([]any)
+		lines, _ := a.Body["history"].([]any)
 		for _, line := range lines {
 			got = append(got, fmt.Sprint(line.(map[string]any)["status"]))
 		}
-		if a.status != 200 || !slices.Equal(got, want) || a.body["status"] != want[len(want)-1] {
-			return fmt.Errorf("%d %v, want %v", a.status, a.body, want)
+		if a.Status != 200 || !slices.Equal(got, want) || a.Body["status"] != want[len(want)-1] {
+			return fmt.Errorf("%d %v, want %v", a.Status, a.Body, want)
 		}
 		return nil
 	})
@@ -189,14 +175,14 @@ func TestTracking(t *testing.T) {
 	r.want(lost, 2, booked, dispatched(lost))
 	r.wantHistory(lost, "PREPARING", "PREPARED", "DISPATCHED", "LOST")
 	r.untilTold()
-	if n := r.emitted(order); n != 3 {
+	if n := r.Emitted(order); n != 3 {
 		t.Errorf("%d events", n)
 	}
 
-	shipment := r.call(r.token("kim"), "GET", "/api/v1/orders/"+order+"/shipment", "")
-	number := r.of(order, 1)[0].message.(*shippingv1.ShipmentPrepared).GetTrackingNumber()
-	if shipment.body["carrier"] != "simulator" || shipment.body["trackingNumber"] != number || number == "" {
-		t.Errorf("the customer sees %v", shipment.body)
+	shipment := r.Call(r.Token("kim"), "GET", "/api/v1/orders/"+order+"/shipment", "")
+	number := r.Await(1, rig.About(order))[0].Message.(*shippingv1.ShipmentPrepared).GetTrackingNumber()
+	if shipment.Body["carrier"] != "simulator" || shipment.Body["trackingNumber"] != number || number == "" {
+		t.Errorf("the customer sees %v", shipment.Body)
 	}
 }
 
@@ -239,7 +225,7 @@ func TestLostAnswerOfCancel(t *testing.T) {
 			r.want(order, 1, trigger, prepared(order))
 			r.firm.fault(outage.Fault{Mode: outage.Timeout, Applied: &applied, DelayMS: 1000})
 			asked := r.cancel(order)
-			r.untilTried(order, "ask_cancel", 1)
+			r.UntilTried(order, "ask_cancel", 1)
 			r.firm.fault(outage.Fault{})
 			r.want(order, 2, asked, cancelled(order))
 			r.wantParcel(order, "cancelled")
@@ -253,11 +239,11 @@ func TestCancelWhileInFlight(t *testing.T) {
 	r := start(t, patience)
 	r.firm.kill()
 	order, trigger := r.complete("kim-home")
-	r.untilTried(order, "book", 1)
+	r.UntilTried(order, "book", 1)
 	asked := r.cancel(order)
 	testkit.Eventually(t, 10*time.Second, func() error {
 		var remembered bool
-		err := r.pool.QueryRow(t.Context(), `SELECT cancel_asked FROM shipment WHERE order_id = $1`, order).Scan(&remembered)
+		err := r.Pool.QueryRow(t.Context(), `SELECT cancel_asked FROM shipment WHERE order_id = $1`, order).Scan(&remembered)
 		if err == nil && !remembered {
 			err = fmt.Errorf("the cancel has not come yet")
 		}
@@ -276,7 +262,7 @@ func TestCarrierComesBack(t *testing.T) {
 	for _, down := range []outage.Mode{outage.Down, outage.Cut} {
 		r.firm.fault(outage.Fault{Mode: down})
 		order, trigger := r.complete("kim-home")
-		r.untilTried(order, "book", 2)
+		r.UntilTried(order, "book", 2)
 		r.firm.fault(outage.Fault{})
 		r.want(order, 1, trigger, prepared(order))
 		r.wantParcel(order, "booked")
@@ -289,8 +275,8 @@ func TestAddressGoesMeanwhile(t *testing.T) {
 	r := start(t, patience)
 	r.firm.kill()
 	order, trigger := r.complete("kim-home")
-	r.untilTried(order, "book", 2)
-	if _, err := r.pool.Exec(t.Context(), `DELETE FROM address WHERE address_id = 'kim-home'`); err != nil {
+	r.UntilTried(order, "book", 2)
+	if _, err := r.Pool.Exec(t.Context(), `DELETE FROM address WHERE address_id = 'kim-home'`); err != nil {
 		t.Fatal(err)
 	}
 	r.firm.start()
