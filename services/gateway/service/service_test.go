@@ -9,12 +9,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	paymentv1 "github.com/quadrille-io/quadrille/proto/quadrille/payment/v1"
+	"github.com/quadrille-io/quadrille/services/internal/rig"
 )
 
 // played is what payment, coupon and shipping answer in these tests.
@@ -36,12 +36,12 @@ func played(w http.ResponseWriter, r *http.Request) {
 const orderBody = `{"items":[{"productId":"TEA","quantity":2,"productPrice":500}],"paymentAmount":1000,"paymentType":"CREDIT"}`
 
 // list puts a product on sale and waits until orders can name it.
-func (r *rig) list(id string, quantity int) {
-	r.t.Helper()
+func (r *system) list(id string, quantity int) {
+	r.T.Helper()
 	r.expect(http.StatusCreated, r.operator(), "POST", "/ops/v1/products",
 		fmt.Sprintf(`{"productId":%q,"name":"Tea","price":500,"currency":"KRW","quantity":%d,"reason":"spring"}`, id, quantity))
-	testkit.Eventually(r.t, 20*time.Second, func() error {
-		p := r.call(r.token("alice"), "POST", "/api/v1/orders/preview", strings.ReplaceAll(orderBody, "TEA", id))
+	testkit.Eventually(r.T, rig.Patience, func() error {
+		p := r.call(r.Token("alice"), "POST", "/api/v1/orders/preview", strings.ReplaceAll(orderBody, "TEA", id))
 		if problems, _ := p.Body["problems"].([]any); p.Status != http.StatusOK || len(problems) > 0 {
 			return fmt.Errorf("%s is not known yet: %s", id, p.Text)
 		}
@@ -58,12 +58,12 @@ func types(lines []map[string]any) (names []string) {
 }
 
 // order places one and waits until its timeline has reached stock.
-func (r *rig) order(member string) (id string, lines []map[string]any) {
-	r.t.Helper()
-	placed := r.expect(http.StatusAccepted, r.token(member), "POST", "/api/v1/orders", orderBody, "Idempotency-Key", uuid.NewString())
+func (r *system) order(member string) (id string, lines []map[string]any) {
+	r.T.Helper()
+	placed := r.expect(http.StatusAccepted, r.Token(member), "POST", "/api/v1/orders", orderBody, "Idempotency-Key", uuid.NewString())
 	id = placed.Body["orderId"].(string)
-	testkit.Eventually(r.t, 20*time.Second, func() error {
-		lines = r.expect(http.StatusOK, r.token(member), "GET", "/api/v1/orders/"+id+"/events", "").data()
+	testkit.Eventually(r.T, rig.Patience, func() error {
+		lines = r.expect(http.StatusOK, r.Token(member), "GET", "/api/v1/orders/"+id+"/events", "").Data()
 		if len(lines) < 2 {
 			return fmt.Errorf("timeline has %v", types(lines))
 		}
@@ -87,7 +87,7 @@ func TestGateway(t *testing.T) {
 	t.Run("order service down", func(t *testing.T) { testOrderDown(t, r) })
 }
 
-func testTimeline(t *testing.T, r *rig) {
+func testTimeline(t *testing.T, r *system) {
 	id, lines := r.order("alice")
 	if got := strings.Join(types(lines), " "); got != "OrderCreated StockDecreased" {
 		t.Fatalf("timeline: %s", got)
@@ -99,15 +99,15 @@ func testTimeline(t *testing.T, r *rig) {
 		t.Errorf("first line: %v", lines[0])
 	}
 	events := "/api/v1/orders/" + id + "/events"
-	if a := r.call(r.token("bob"), "GET", events, ""); a.Status != http.StatusNotFound || a.code() != "not_found" {
-		t.Errorf("somebody else's timeline: %d %s", a.Status, a.code())
+	if a := r.call(r.Token("bob"), "GET", events, ""); a.Status != http.StatusNotFound || a.Code() != "not_found" {
+		t.Errorf("somebody else's timeline: %d %s", a.Status, a.Code())
 	}
 	r.expect(http.StatusUnauthorized, "", "GET", events, "")
 	r.expect(http.StatusOK, r.operator(), "GET", events, "")
 
 	// A cancel while pending, and a payment that was already on its way: it is shown, and why it changed nothing.
-	r.expect(http.StatusAccepted, r.token("alice"), "POST", "/api/v1/orders/"+id+"/cancel", `{"reason":"changed my mind"}`)
-	r.publish(id, 1, lines[1]["id"].(string), &paymentv1.PaymentCompleted{OrderId: id, UserId: "alice", PaymentAmount: 1000, Currency: "KRW"})
+	r.expect(http.StatusAccepted, r.Token("alice"), "POST", "/api/v1/orders/"+id+"/cancel", `{"reason":"changed my mind"}`)
+	r.publish(id, lines[1]["id"].(string), &paymentv1.PaymentCompleted{OrderId: id, UserId: "alice", PaymentAmount: 1000, Currency: "KRW"})
 	lines = r.until(id, "alice", "PaymentCompleted")
 	for _, line := range lines {
 		ignored := line["ignored"]
@@ -118,10 +118,10 @@ func testTimeline(t *testing.T, r *rig) {
 }
 
 // until reads a timeline until it has an event of the type.
-func (r *rig) until(id, member, eventType string) (lines []map[string]any) {
-	r.t.Helper()
-	testkit.Eventually(r.t, 20*time.Second, func() error {
-		lines = r.expect(http.StatusOK, r.token(member), "GET", "/api/v1/orders/"+id+"/events", "").data()
+func (r *system) until(id, member, eventType string) (lines []map[string]any) {
+	r.T.Helper()
+	testkit.Eventually(r.T, rig.Patience, func() error {
+		lines = r.expect(http.StatusOK, r.Token(member), "GET", "/api/v1/orders/"+id+"/events", "").Data()
 		if !strings.Contains(strings.Join(types(lines), " "), eventType) {
 			return fmt.Errorf("timeline has %v", types(lines))
 		}
@@ -131,19 +131,19 @@ func (r *rig) until(id, member, eventType string) (lines []map[string]any) {
 }
 
 // stream opens a live timeline and returns its status and its lines.
-func (r *rig) stream(id, last string) (int, *bufio.Scanner) {
-	r.t.Helper()
+func (r *system) stream(id, last string) (int, *bufio.Scanner) {
+	r.T.Helper()
 	headers := []string{"Accept", "text/event-stream"}
 	if last != "" {
 		headers = append(headers, "Last-Event-ID", last)
 	}
-	resp, err := client.Do(r.request(r.token("alice"), "GET", "/api/v1/orders/"+id+"/events", "", headers...))
+	resp, err := http.DefaultClient.Do(r.Request(r.Token("alice"), "GET", "/api/v1/orders/"+id+"/events", "", headers...))
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	r.t.Cleanup(func() { resp.Body.Close() })
+	r.T.Cleanup(func() { resp.Body.Close() })
 	if got := resp.Header.Get("Content-Type"); resp.StatusCode == http.StatusOK && got != "text/event-stream" {
-		r.t.Errorf("a stream of type %q", got)
+		r.T.Errorf("a stream of type %q", got)
 	}
 	return resp.StatusCode, bufio.NewScanner(resp.Body)
 }
@@ -164,7 +164,7 @@ func next(scanner *bufio.Scanner) (id string, line map[string]any, err error) {
 	return "", nil, io.EOF
 }
 
-func testStream(t *testing.T, r *rig) {
+func testStream(t *testing.T, r *system) {
 	id, lines := r.order("alice")
 	_, live := r.stream(id, "")
 	for _, want := range lines {
@@ -173,7 +173,7 @@ func testStream(t *testing.T, r *rig) {
 		}
 	}
 	// The outcome ends the stream, with everything that came before it.
-	paid := r.publish(id, 1, lines[1]["id"].(string), &paymentv1.PaymentCompleted{OrderId: id, UserId: "alice", PaymentAmount: 1000, Currency: "KRW"})
+	paid := r.publish(id, lines[1]["id"].(string), &paymentv1.PaymentCompleted{OrderId: id, UserId: "alice", PaymentAmount: 1000, Currency: "KRW"})
 	if eventID, _, err := next(live); err != nil || eventID != paid {
 		t.Fatalf("stream has %s, want the payment %s: %v", eventID, paid, err)
 	}
@@ -196,10 +196,10 @@ func testStream(t *testing.T, r *rig) {
 	}
 }
 
-func testPreview(t *testing.T, r *rig) {
+func testPreview(t *testing.T, r *system) {
 	body := strings.Replace(orderBody, `"quantity":2`, `"quantity":2000`, 1)
 	body = strings.Replace(body, `}],`, `}],"discountPolicyId":"WELCOME","discountAmount":300,"pointAmount":800,`, 1)
-	a := r.expect(http.StatusOK, r.token("alice"), "POST", "/api/v1/orders/preview", body)
+	a := r.expect(http.StatusOK, r.Token("alice"), "POST", "/api/v1/orders/preview", body)
 	part := func(name string) string {
 		raw, err := json.Marshal(a.Body[name])
 		if err != nil {
@@ -216,34 +216,34 @@ func testPreview(t *testing.T, r *rig) {
 			t.Errorf("%s: %s, want %s", name, part(name), want)
 		}
 	}
-	a = r.expect(http.StatusOK, r.token("alice"), "POST", "/api/v1/orders/preview", strings.Replace(body, "WELCOME", "NO-ANSWER", 1))
+	a = r.expect(http.StatusOK, r.Token("alice"), "POST", "/api/v1/orders/preview", strings.Replace(body, "WELCOME", "NO-ANSWER", 1))
 	if part("coupon") != "null" || !strings.Contains(part("notes"), `"service":"coupon"`) {
 		t.Errorf("coupon is down: %s, notes %s", part("coupon"), part("notes"))
 	}
-	if a := r.call(r.token("alice"), "POST", "/api/v1/orders/preview", `{"item":[]}`); a.Status != http.StatusBadRequest || a.code() != "unknown_field" {
+	if a := r.call(r.Token("alice"), "POST", "/api/v1/orders/preview", `{"item":[]}`); a.Status != http.StatusBadRequest || a.Code() != "unknown_field" {
 		t.Errorf("unknown field: %d %s", a.Status, a.Text)
 	}
-	r.expect(http.StatusUnsupportedMediaType, r.token("alice"), "POST", "/api/v1/orders/preview", orderBody, "Content-Type", "text/plain")
+	r.expect(http.StatusUnsupportedMediaType, r.Token("alice"), "POST", "/api/v1/orders/preview", orderBody, "Content-Type", "text/plain")
 }
 
-func available(r *rig) string {
+func available(r *system) string {
 	return fmt.Sprint(r.expect(http.StatusOK, "", "GET", "/api/v1/products/TEA", "").Body["quantity"])
 }
 
-func testOperators(t *testing.T, r *rig) {
-	r.expect(http.StatusForbidden, r.token("alice"), "GET", "/ops/v1/failures", "")
+func testOperators(t *testing.T, r *system) {
+	r.expect(http.StatusForbidden, r.Token("alice"), "GET", "/ops/v1/failures", "")
 	r.expect(http.StatusUnauthorized, "", "GET", "/ops/v1/topology", "")
 
 	// An event that stock cannot decode parks its order there; the group is seen here, and can be replayed.
 	id := uuid.Must(uuid.NewV7()).String()
-	r.publishRaw("quadrille.order.v1.OrderCreated", id, 1, "", []byte("not protobuf"))
+	r.SendBytes("quadrille.order.v1.OrderCreated", id, "", []byte("not protobuf"))
 	var group map[string]any
-	testkit.Eventually(t, 30*time.Second, func() error {
+	testkit.Eventually(t, rig.Patience, func() error {
 		a := r.expect(http.StatusOK, r.operator(), "GET", "/ops/v1/failures", "")
 		if down := fmt.Sprint(a.Body["unavailable"]); down != "[mailer]" {
 			return fmt.Errorf("unavailable: %s", down)
 		}
-		for _, g := range a.data() {
+		for _, g := range a.Data() {
 			if g["service"] == "stock" {
 				group = g
 				return nil
@@ -256,7 +256,7 @@ func testOperators(t *testing.T, r *rig) {
 	}
 	dry := r.expect(http.StatusOK, r.operator(), "POST", "/ops/v1/failures/replay",
 		fmt.Sprintf(`{"filter":{"service":"stock","subject":%q},"dryRun":true}`, id))
-	if data := dry.data(); len(data) != 1 || data[0]["outcome"] != "matched" {
+	if data := dry.Data(); len(data) != 1 || data[0]["outcome"] != "matched" {
 		t.Errorf("dry run: %s", dry.Text)
 	}
 	if a := r.call(r.operator(), "POST", "/ops/v1/failures/replay", `{"filter":{}}`); a.Status != http.StatusBadRequest {
@@ -268,23 +268,23 @@ func testOperators(t *testing.T, r *rig) {
 	}
 	r.expect(http.StatusNoContent, r.operator(), "POST", "/ops/v1/subscriptions/gateway/resume", "")
 	r.expect(http.StatusNotFound, r.operator(), "POST", "/ops/v1/subscriptions/nobody/resume", "")
-	if a := r.expect(http.StatusOK, r.operator(), "GET", "/ops/v1/topology", ""); len(a.data()) < 7 {
+	if a := r.expect(http.StatusOK, r.operator(), "GET", "/ops/v1/topology", ""); len(a.Data()) < 7 {
 		t.Errorf("topology: %s", a.Text)
 	}
-	audit := r.expect(http.StatusOK, r.operator(), "GET", "/ops/v1/audit?limit=100", "").data()
+	audit := r.expect(http.StatusOK, r.operator(), "GET", "/ops/v1/audit?limit=100", "").Data()
 	first := audit[len(audit)-1]
 	if first["operator"] != "olga" || first["path"] != "/ops/v1/products" || first["reason"] != "spring" || first["status"] != 201.0 {
 		t.Errorf("audit: %v", first)
 	}
 }
 
-func testConsole(t *testing.T, r *rig) {
+func testConsole(t *testing.T, r *system) {
 	id, _ := r.order("alice")
 	if a := r.expect(http.StatusSeeOther, "", "GET", "/", ""); a.Header.Get("Location") != "/console" {
 		t.Errorf("root goes to %q", a.Header.Get("Location"))
 	}
 	r.expect(http.StatusUnauthorized, "", "GET", "/console", "")
-	r.expect(http.StatusForbidden, "", "GET", "/console/login?token="+r.token("alice"), "")
+	r.expect(http.StatusForbidden, "", "GET", "/console/login?token="+r.Token("alice"), "")
 	in := r.expect(http.StatusSeeOther, "", "GET", "/console/login?token="+r.operator(), "")
 	cookie := in.Header.Get("Set-Cookie")
 	if in.Header.Get("Location") != "/console" || !strings.Contains(cookie, "HttpOnly") || !strings.Contains(cookie, "SameSite=Strict") {
@@ -306,7 +306,7 @@ func testConsole(t *testing.T, r *rig) {
 	r.expect(http.StatusSeeOther, "", "GET", "/console?id="+id, "", "Cookie", session)
 }
 
-func testPages(t *testing.T, r *rig) {
+func testPages(t *testing.T, r *system) {
 	if a := r.expect(http.StatusOK, "", "GET", "/openapi.json", ""); a.Body["openapi"] != "3.0.3" {
 		t.Errorf("openapi: %v", a.Body["openapi"])
 	}
@@ -322,9 +322,9 @@ func testPages(t *testing.T, r *rig) {
 	}
 }
 
-func testUnknown(t *testing.T, r *rig) {
+func testUnknown(t *testing.T, r *system) {
 	id, lines := r.order("alice")
-	r.publishRaw("quadrille.payment.v1.PaymentDreamt", id, 1, lines[0]["id"].(string), []byte{1})
+	r.SendBytes("quadrille.payment.v1.PaymentDreamt", id, lines[0]["id"].(string), []byte{1})
 	lines = r.until(id, "alice", "PaymentDreamt")
 	if summary := lines[len(lines)-1]["summary"].(string); !strings.Contains(summary, "cannot be read") {
 		t.Errorf("summary %q", summary)
@@ -332,16 +332,16 @@ func testUnknown(t *testing.T, r *rig) {
 }
 
 // testOrderDown comes last: it stops the order service. Its timeline is still there, for its owner.
-func testOrderDown(t *testing.T, r *rig) {
+func testOrderDown(t *testing.T, r *system) {
 	id, _ := r.order("alice")
 	r.stopOrder()
 	events := "/api/v1/orders/" + id + "/events"
-	r.expect(http.StatusOK, r.token("alice"), "GET", events, "")
-	if a := r.expect(http.StatusServiceUnavailable, r.token("bob"), "GET", events, ""); a.Header.Get("Retry-After") == "" {
+	r.expect(http.StatusOK, r.Token("alice"), "GET", events, "")
+	if a := r.expect(http.StatusServiceUnavailable, r.Token("bob"), "GET", events, ""); a.Header.Get("Retry-After") == "" {
 		t.Error("503 without Retry-After")
 	}
-	if a := r.expect(http.StatusServiceUnavailable, r.token("alice"), "GET", "/api/v1/orders/"+id, ""); a.code() != "service_unavailable" {
-		t.Errorf("code %s", a.code())
+	if a := r.expect(http.StatusServiceUnavailable, r.Token("alice"), "GET", "/api/v1/orders/"+id, ""); a.Code() != "service_unavailable" {
+		t.Errorf("code %s", a.Code())
 	}
-	r.expect(http.StatusServiceUnavailable, r.token("alice"), "POST", "/api/v1/orders/preview", orderBody)
+	r.expect(http.StatusServiceUnavailable, r.Token("alice"), "POST", "/api/v1/orders/preview", orderBody)
 }
