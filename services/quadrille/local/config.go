@@ -81,8 +81,5 @@ func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = os.Stderr
 	}
-	// Every service waits for the others' topics, which come up in the same moment. The client answers
-	// from memory for so long; at its default of 5 s that would be most of the start.
-	c.KafkaOptions = append([]kgo.Opt{kgo.MetadataMinAge(250 * time.Millisecond)}, c.KafkaOptions...)
 	return c
 }
