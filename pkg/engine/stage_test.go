@@ -280,6 +280,12 @@ func (s *stage) produce(t *testing.T, records ...*kgo.Record) {
 	check(t, s.producer.ProduceSync(t.Context(), records...).FirstErr())
 }
 
+// manual is a producer that puts records into the partitions they name.
+func (s *stage) manual(t *testing.T) *kgo.Client {
+	t.Helper()
+	return s.client(t, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+}
+
 // created, cancelled and completed are events of an order of one piece of P.
 func (s *stage) created(order string) *kgo.Record { return s.createdBy(order, "customer") }
 

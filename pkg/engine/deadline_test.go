@@ -1,0 +1,94 @@
+package engine_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/quadrille-io/quadrille/pkg/engine"
+)
+
+const back = `SELECT count(*) FROM reservation WHERE state = 'back'`
+
+func held(order string, lasts time.Duration) engine.Request {
+	return engine.Request{Member: "m", Command: hold{order: order, product: "P", lasts: lasts}}
+}
+
+func TestDeadlinesFireByTheDatabasesClock(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.relay(t)
+	n := s.start(t)
+	for order, lasts := range map[string]time.Duration{"soon": 150 * time.Millisecond, "later": time.Hour} {
+		_, err := n.engine.Do(t.Context(), held(order, lasts))
+		check(t, err)
+	}
+	s.becomes(t, 1, back)
+	var early bool
+	check(t, s.pool.QueryRow(t.Context(), `SELECT deadline_at IS NOT NULL FROM reservation WHERE order_id = 'later'`).Scan(&early))
+	if !early {
+		t.Error("the later deadline has fired")
+	}
+	s.becomes(t, 0, `SELECT count(*) FROM outbox`)
+	records := s.published(t, "stock.v1")
+	var opened, closed string
+	for _, r := range records {
+		if e := parse(t, r); e.Subject == "soon" {
+			if e.Sequence == 1 {
+				opened = e.ID
+			} else {
+				closed = e.Causation
+				if elapsed := e.Time.Sub(parse(t, records[0]).Time); elapsed < 100*time.Millisecond {
+					t.Errorf("fired after %v", elapsed)
+				}
+			}
+		}
+	}
+	if opened == "" || opened != closed {
+		t.Errorf("the deadline's event is caused by %q: want %q, which opened the wait", closed, opened)
+	}
+}
+
+// After an outage the answer an order waits for may be in the topic already, so a deadline that passed
+// meanwhile waits until the consumer has caught up.
+func TestDeadlinesWaitUntilTheConsumerHasCaughtUp(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	first := s.start(t)
+	_, err := first.engine.Do(t.Context(), held("order-1", 100*time.Millisecond))
+	check(t, err)
+	first.stop()
+	// While it is away the order is cancelled, and the deadline passes.
+	cancelled := s.cancelled("order-1")
+	s.produce(t, cancelled)
+	s.becomes(t, 1, `SELECT count(*) FROM reservation WHERE deadline_at <= clock_timestamp()`)
+	s.relay(t)
+	s.start(t)
+	s.becomes(t, 1, back)
+	s.becomes(t, 0, `SELECT count(*) FROM outbox`)
+	records := s.published(t, "stock.v1")
+	if len(records) != 2 {
+		t.Fatalf("%d events of the order: want taken and given back, once each", len(records))
+	}
+	if cause := parse(t, records[1]).Causation; cause != parse(t, cancelled).ID {
+		t.Errorf("given back because of %s: want the cancellation, not the deadline", cause)
+	}
+}
+
+func TestDeadlinesSurviveARestart(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	first := s.start(t)
+	for _, o := range orders(20) {
+		_, err := first.engine.Do(t.Context(), held(o, 200*time.Millisecond))
+		check(t, err)
+	}
+	first.stop()
+	s.start(t)
+	s.start(t)
+	s.becomes(t, 20, back)
+	list := s.emitted(t)
+	if len(list) != 40 {
+		t.Errorf("%d events were emitted: want 40", len(list))
+	}
+	gapless(t, list)
+}
