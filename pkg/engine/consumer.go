@@ -129,6 +129,10 @@ func (c *consumer[W]) open(ctx context.Context, names []string) error {
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(c.e.tuning.SessionTime),
 		kgo.HeartbeatInterval(c.e.tuning.SessionTime/4),
+		// A member that dies in the middle of a rebalance is waited for as long as this, and all others
+		// stand still meanwhile; the default is a minute. Whoever is slower than that joins again, and
+		// what it held it loses nothing of: the fence counts, not the membership.
+		kgo.RebalanceTimeout(c.e.tuning.SessionTime),
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
 		// The client must never choose an offset by itself, neither the end (events would be skipped) nor

@@ -67,6 +67,7 @@ func TestEventsDeletedBeforeTheyWereReadAreFatal(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	first := s.start(t)
+	s.becomes(t, partitions, `SELECT count(*) FROM fence`) // it has been here, and will miss what it never saw
 	first.stop()
 	var offsets kadm.Offsets
 	for _, o := range orders(20) {

@@ -48,7 +48,7 @@ func TestPoisonParksItsSubjectOnly(t *testing.T) {
 			}
 			s.produce(t, records...)
 			s.handled(t)
-			s.produce(t, s.cancelled("bad"), s.completed("bad"))
+			s.produce(t, s.completed("bad"), s.cancelled("bad"))
 			s.handled(t)
 			if parked := s.count(t, parkedSubjects); parked != 1 {
 				t.Fatalf("%d subjects are parked: want the bad one", parked)
