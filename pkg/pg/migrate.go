@@ -46,6 +46,16 @@ func Migrate(ctx context.Context, url string, fsys fs.FS, table string) error {
 	return nil
 }
 
+// MigrateService is Migrate for the tables that a service has of its own: the
+// migrations are in the folder of that name, as the service embeds it.
+func MigrateService(ctx context.Context, url string, files fs.FS) error {
+	root, err := fs.Sub(files, "migrations")
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return Migrate(ctx, url, root, "service_migration")
+}
+
 func up(ctx context.Context, db *sql.DB, fsys fs.FS, table string) error {
 	store, err := database.NewStore(goose.DialectPostgres, table)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	paymentv1 "github.com/quadrille-io/quadrille/proto/quadrille/payment/v1"
 	"github.com/quadrille-io/quadrille/services/coupon"
 	"github.com/quadrille-io/quadrille/services/coupon/internal/store"
+	"github.com/quadrille-io/quadrille/services/internal/rig"
 )
 
 func times() *rapid.Generator[time.Time] {
@@ -73,7 +74,7 @@ func drawWorld(r *rapid.T) *coupon.World {
 // What Save writes, Load brings back equal: new rows, and rows that were there and changed.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
-	pool := open(t)
+	pool := rig.Database(t, store.Migrate)
 	rapid.Check(t, func(r *rapid.T) {
 		first := drawWorld(r)
 		save(r, pool, first, `TRUNCATE coupon_policy, coupon, coupon_spent, coupon_use`)

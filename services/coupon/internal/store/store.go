@@ -5,7 +5,6 @@ import (
 	"context"
 	"embed"
 	"fmt"
-	"io/fs"
 	"slices"
 	"time"
 
@@ -24,11 +23,7 @@ var files embed.FS
 
 // Migrate brings coupon's tables in the database at url up to date.
 func Migrate(ctx context.Context, url string) error {
-	migrations, err := fs.Sub(files, "migrations")
-	if err != nil {
-		return fmt.Errorf("open migrations: %w", err)
-	}
-	return pg.Migrate(ctx, url, migrations, "service_migration")
+	return pg.MigrateService(ctx, url, files)
 }
 
 // Store is coupon's engine.Store.

@@ -13,9 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/quadrille-io/quadrille/pkg/engine"
 	"github.com/quadrille-io/quadrille/pkg/flow"
-	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	couponv1 "github.com/quadrille-io/quadrille/proto/quadrille/coupon/v1"
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
@@ -23,23 +21,10 @@ import (
 	stockv1 "github.com/quadrille-io/quadrille/proto/quadrille/stock/v1"
 	"github.com/quadrille-io/quadrille/services/coupon"
 	"github.com/quadrille-io/quadrille/services/coupon/internal/store"
+	"github.com/quadrille-io/quadrille/services/internal/rig"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
-
-// statements counts what a connection is asked.
-type statements struct{ n int }
-
-func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
-	s.n++
-	return ctx
-}
-func (s *statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
-
-func open(t *testing.T) *pgxpool.Pool {
-	t.Helper()
-	return testkit.Pool(t, testkit.Database(t, engine.Migrate, store.Migrate))
-}
 
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
@@ -126,7 +111,7 @@ func TestUseAndGiveBack(t *testing.T) {
 		{decreased("order-7", "kim", "WELCOME"), used},
 	}
 	for size := 1; size <= len(steps); size++ {
-		pool := open(t)
+		pool := rig.Database(t, store.Migrate)
 		batch(t, pool, policy("WELCOME", 1))
 		batch(t, pool, coupon.Issue{PolicyID: "WELCOME", UserID: "kim", CouponID: "coupon-1"})
 		for from := 0; from < len(steps); from += size {
@@ -156,7 +141,7 @@ func TestUseAndGiveBack(t *testing.T) {
 // statement of its own. With both in one statement the second order would use the coupon again.
 func TestWaitingOrderFindsCouponSpent(t *testing.T) {
 	t.Parallel()
-	pool := open(t)
+	pool := rig.Database(t, store.Migrate)
 	batch(t, pool, policy("WELCOME", 1))
 	batch(t, pool, coupon.Issue{PolicyID: "WELCOME", UserID: "kim", CouponID: "coupon-1"})
 
@@ -224,7 +209,7 @@ func TestConstraintsKeepTheRules(t *testing.T) {
 	} {
 		t.Run(rule, func(t *testing.T) {
 			t.Parallel()
-			pool := open(t)
+			pool := rig.Database(t, store.Migrate)
 			batch(t, pool, policy("WELCOME", 2))
 			batch(t, pool, coupon.Issue{PolicyID: "WELCOME", UserID: "kim", CouponID: "coupon-1"})
 			batch(t, pool, decreased("order-1", "kim", "coupon-1"))
@@ -249,19 +234,11 @@ func TestConstraintsKeepTheRules(t *testing.T) {
 // 500 orders with coupons, or 500 members at one policy, cost as many statements as one.
 func TestBatchIsFewStatements(t *testing.T) {
 	t.Parallel()
-	url := testkit.Database(t, engine.Migrate, store.Migrate)
-	counter := &statements{}
-	pool, err := pg.Open(t.Context(), pg.Config{URL: url, Tracer: counter})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	const orders, beginAndCommit, budget = 500, 2, 8
+	pool, asked := rig.CountedDatabase(t, store.Migrate)
+	const orders, budget = 500, 8
 	measure := func(what string, messages []any) {
 		t.Helper()
-		counter.n = 0
-		batch(t, pool, messages...)
-		if n := counter.n - beginAndCommit; n > budget {
+		if n := asked.During(func() { batch(t, pool, messages...) }); n > budget {
 			t.Errorf("%s: %d statements, the budget is %d", what, n, budget)
 		} else {
 			t.Logf("%s: %d statements", what, n)

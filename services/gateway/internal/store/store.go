@@ -5,7 +5,6 @@ import (
 	"context"
 	"embed"
 	"fmt"
-	"io/fs"
 	"slices"
 	"time"
 
@@ -21,11 +20,7 @@ var migrations embed.FS
 
 // Migrate brings the service's own tables up to date.
 func Migrate(ctx context.Context, url string) error {
-	root, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return fmt.Errorf("migrations: %w", err)
-	}
-	return pg.Migrate(ctx, url, root, "service_migration")
+	return pg.MigrateService(ctx, url, migrations)
 }
 
 // Store implements engine.Store.

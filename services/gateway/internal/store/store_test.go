@@ -8,41 +8,23 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
-	"github.com/quadrille-io/quadrille/pkg/engine"
 	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
 	"github.com/quadrille-io/quadrille/services/gateway"
 	"github.com/quadrille-io/quadrille/services/gateway/internal/store"
+	"github.com/quadrille-io/quadrille/services/internal/rig"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-func open(t *testing.T) *pgxpool.Pool {
-	t.Helper()
-	return testkit.Pool(t, testkit.Database(t, engine.Migrate, store.Migrate))
-}
-
-// inTx runs work in a transaction that is committed.
-func inTx(t interface{ Fatal(...any) }, pool *pgxpool.Pool, work func(ctx context.Context, tx pgx.Tx) error) {
-	ctx := context.Background()
-	if err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return work(ctx, tx) }); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func input(e gateway.Event) flow.Input {
 	return flow.Input{Kind: flow.KindEvent, Subject: e.Subject, Msg: flow.Record{ID: e.ID, SubjectID: e.Subject}}
 }
-
-func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
 var (
 	words   = rapid.StringMatching(`[a-zA-Z0-9가-힣 _.-]{0,20}`)
@@ -51,7 +33,7 @@ var (
 	})
 	events = rapid.Custom(func(t *rapid.T) gateway.Event {
 		return gateway.Event{
-			ID: newID(), Subject: newID(), Type: words.Draw(t, "type"), Service: words.Draw(t, "service"),
+			ID: rig.NewID(), Subject: rig.NewID(), Type: words.Draw(t, "type"), Service: words.Draw(t, "service"),
 			Sequence: rapid.Int64().Draw(t, "sequence"), OccurredAt: moments.Draw(t, "occurred"),
 			Causation: words.Draw(t, "causation"), Command: words.Draw(t, "command"), Correlation: words.Draw(t, "correlation"),
 			Topic: words.Draw(t, "topic"), Partition: rapid.Int32().Draw(t, "partition"), Offset: rapid.Int64().Draw(t, "offset"),
@@ -60,7 +42,7 @@ var (
 	})
 	orders = rapid.Custom(func(t *rapid.T) gateway.Order {
 		return gateway.Order{
-			OrderID: newID(), UserID: words.Draw(t, "user"), Seen: gateway.Seen(rapid.Int64().Draw(t, "seen")),
+			OrderID: rig.NewID(), UserID: words.Draw(t, "user"), Seen: gateway.Seen(rapid.Int64().Draw(t, "seen")),
 			Status: rapid.SampledFrom(gateway.Statuses).Draw(t, "status"), Step: rapid.SampledFrom(gateway.Steps).Draw(t, "step"),
 			Reason: words.Draw(t, "reason"), HasCoupons: rapid.Bool().Draw(t, "coupons"), UndoFrom: rapid.Int32().Draw(t, "undo"),
 			Amount: rapid.Int64().Draw(t, "amount"), Currency: words.Draw(t, "currency"), LastEvent: words.Draw(t, "last"),
@@ -72,7 +54,7 @@ var (
 // What Save wrote, Load brings back, also when it is written over.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
-	pool := open(t)
+	pool := rig.Database(t, store.Migrate)
 	rapid.Check(t, func(t *rapid.T) {
 		event, order := events.Draw(t, "event"), orders.Draw(t, "order")
 		again := orders.Draw(t, "order again")
@@ -81,8 +63,8 @@ func TestRoundTrip(t *testing.T) {
 			w := &gateway.World{}
 			w.Events.Put(event.ID, event)
 			w.Orders.Put(line.OrderID, line)
-			inTx(t, pool, func(ctx context.Context, tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, w) })
-			inTx(t, pool, func(ctx context.Context, tx pgx.Tx) error {
+			rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, w) })
+			rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error {
 				loaded, err := store.Store{}.Load(ctx, tx, []flow.Input{input(event)})
 				if err != nil {
 					return err
@@ -101,36 +83,36 @@ func TestRoundTrip(t *testing.T) {
 // A batch of 500 costs four statements, and none to save what is known already.
 func TestBatchCostsFewStatements(t *testing.T) {
 	t.Parallel()
-	pool := open(t)
+	pool, asked := rig.CountedDatabase(t, store.Migrate)
 	var batch []flow.Input
 	for range 250 {
-		id := newID()
+		id := rig.NewID()
 		payload, err := proto.Marshal(&orderv1.OrderCreated{OrderId: id, UserId: "alice"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for sequence := range int64(2) {
 			batch = append(batch, flow.Input{Kind: flow.KindEvent, Subject: id, Msg: flow.Record{
-				Topic: "order.v1", ID: newID(), Type: "quadrille.order.v1.OrderCreated", Source: "/quadrille/order",
+				Topic: "order.v1", ID: rig.NewID(), Type: "quadrille.order.v1.OrderCreated", Source: "/quadrille/order",
 				SubjectID: id, Time: time.Now(), Sequence: sequence + 1, Payload: payload,
 			}})
 		}
 	}
 	for _, want := range []int{4, 2} {
-		counted := &counter{}
-		inTx(t, pool, func(ctx context.Context, tx pgx.Tx) error {
-			counted.Tx = tx
-			w, err := store.Store{}.Load(ctx, counted, batch)
-			if err != nil {
-				return err
-			}
-			for _, in := range batch {
-				gateway.OnEvent(w, in.Msg.(flow.Record), in.Meta)
-			}
-			return store.Store{}.Save(ctx, counted, w)
+		n := asked.During(func() {
+			rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error {
+				w, err := store.Store{}.Load(ctx, tx, batch)
+				if err != nil {
+					return err
+				}
+				for _, in := range batch {
+					gateway.OnEvent(w, in.Msg.(flow.Record), in.Meta)
+				}
+				return store.Store{}.Save(ctx, tx, w)
+			})
 		})
-		if counted.n != want {
-			t.Errorf("%d statements, want %d", counted.n, want)
+		if n != want {
+			t.Errorf("%d statements, want %d", n, want)
 		}
 	}
 	lines, err := store.Orders(t.Context(), pool, store.Filter{Status: gateway.Pending, Limit: 1000})
@@ -139,36 +121,20 @@ func TestBatchCostsFewStatements(t *testing.T) {
 	}
 }
 
-// counter counts the statements of a transaction.
-type counter struct {
-	pgx.Tx
-	n int
-}
-
-func (c *counter) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	c.n++
-	return c.Tx.Query(ctx, sql, args...)
-}
-
-func (c *counter) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
-	c.n++
-	return c.Tx.Exec(ctx, sql, args...)
-}
-
 func TestOrdersAreFilteredAndPaged(t *testing.T) {
 	t.Parallel()
-	pool := open(t)
+	pool := rig.Database(t, store.Migrate)
 	w := &gateway.World{}
 	var ids []string
 	for i := range 10 {
-		o := gateway.Order{OrderID: newID(), Status: gateway.Pending, Step: gateway.AtStock}
+		o := gateway.Order{OrderID: rig.NewID(), Status: gateway.Pending, Step: gateway.AtStock}
 		if i%2 == 1 {
 			o.Status, o.Step = gateway.Completed, gateway.AtShipping
 		}
 		ids = append(ids, o.OrderID)
 		w.Orders.Put(o.OrderID, o)
 	}
-	inTx(t, pool, func(ctx context.Context, tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, w) })
+	rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, w) })
 	for name, tt := range map[string]struct {
 		filter store.Filter
 		want   []string
@@ -191,20 +157,20 @@ func TestOrdersAreFilteredAndPaged(t *testing.T) {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
-	if _, err := store.Order(t.Context(), pool, newID()); !errors.Is(err, store.ErrNoOrder) {
+	if _, err := store.Order(t.Context(), pool, rig.NewID()); !errors.Is(err, store.ErrNoOrder) {
 		t.Errorf("an order that is not there: %v", err)
 	}
 }
 
 func TestTimelineAndCounts(t *testing.T) {
 	t.Parallel()
-	pool := open(t)
+	pool := rig.Database(t, store.Migrate)
 	w := &gateway.World{}
 	for i := range 4 {
-		e := gateway.Event{ID: newID(), Subject: fmt.Sprint("o", i/3), OccurredAt: time.Now()}
+		e := gateway.Event{ID: rig.NewID(), Subject: fmt.Sprint("o", i/3), OccurredAt: time.Now()}
 		w.Events.Put(e.ID, e)
 	}
-	inTx(t, pool, func(ctx context.Context, tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, w) })
+	rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, w) })
 	counts, err := store.Counts(t.Context(), pool, []string{"o0", "o1", "o2"})
 	if diff := cmp.Diff(map[string]int{"o0": 3, "o1": 1}, counts); diff != "" || err != nil {
 		t.Error(diff, err)
@@ -217,10 +183,10 @@ func TestTimelineAndCounts(t *testing.T) {
 
 func TestAudit(t *testing.T) {
 	t.Parallel()
-	pool := open(t)
+	pool := rig.Database(t, store.Migrate)
 	var ids []string
 	for i := range 3 {
-		id := newID()
+		id := rig.NewID()
 		ids = append(ids, id)
 		if err := store.BeginAudit(t.Context(), pool, store.AuditEntry{
 			ID: id, Operator: "olga", Method: "POST", Path: fmt.Sprint("/ops/v1/", i), Reason: "because", RequestID: "r",

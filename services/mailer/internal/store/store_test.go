@@ -16,33 +16,18 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"pgregory.net/rapid"
 
-	"github.com/quadrille-io/quadrille/pkg/engine"
 	"github.com/quadrille-io/quadrille/pkg/flow"
-	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
 	paymentv1 "github.com/quadrille-io/quadrille/proto/quadrille/payment/v1"
 	shippingv1 "github.com/quadrille-io/quadrille/proto/quadrille/shipping/v1"
+	"github.com/quadrille-io/quadrille/services/internal/rig"
 	"github.com/quadrille-io/quadrille/services/mailer"
 	"github.com/quadrille-io/quadrille/services/mailer/internal/store"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
-
-// statements counts what a connection is asked.
-type statements struct{ n int }
-
-func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
-	s.n++
-	return ctx
-}
-func (s *statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
-
-func open(t *testing.T) *pgxpool.Pool {
-	t.Helper()
-	return testkit.Pool(t, testkit.Database(t, engine.Migrate, store.Migrate))
-}
 
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
@@ -93,7 +78,7 @@ func facts(orderID string) []any {
 // There is no inbox: the rows recognise a repeated event, in the same batch and in a later one.
 func TestRepeatedFactsAskOnce(t *testing.T) {
 	t.Parallel()
-	pool := open(t)
+	pool := rig.Database(t, store.Migrate)
 	kinds := len(mailer.Kinds())
 	if n := batch(t, pool, append(facts("order-1"), facts("order-1")...)...); n != kinds {
 		t.Errorf("%d mails asked for, want %d", n, kinds)
@@ -110,12 +95,7 @@ func TestRepeatedFactsAskOnce(t *testing.T) {
 // 500 facts cost as many statements as one.
 func TestBatchIsFewStatements(t *testing.T) {
 	t.Parallel()
-	counter := &statements{}
-	pool, err := pg.Open(t.Context(), pg.Config{URL: testkit.Database(t, engine.Migrate, store.Migrate), Tracer: counter})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
+	pool, asked := rig.CountedDatabase(t, store.Migrate)
 	var events, answers []any
 	for i := range 100 {
 		order := fmt.Sprintf("order-%03d", i)
@@ -124,12 +104,10 @@ func TestBatchIsFewStatements(t *testing.T) {
 			answers = append(answers, mailer.Mailed{OrderID: order, Kind: kind, Outcome: mailer.IsSent})
 		}
 	}
-	const beginAndCommit, loadAndSave = 2, 2
-	for what, messages := range map[string][]any{"events": events, "answers": answers} {
-		counter.n = 0
-		batch(t, pool, messages...)
-		if n := counter.n - beginAndCommit; n != loadAndSave {
-			t.Errorf("%d %s: %d statements, want %d", len(messages), what, n, loadAndSave)
+	const loadAndSave = 2
+	for _, messages := range [][]any{events, answers} { // in this order: an answer needs its mail
+		if n := asked.During(func() { batch(t, pool, messages...) }); n != loadAndSave {
+			t.Errorf("%d of %T: %d statements, want %d", len(messages), messages[0], n, loadAndSave)
 		}
 	}
 }
@@ -155,7 +133,7 @@ func drawMail(r *rapid.T) mailer.Mail {
 // What Save writes, Load brings back equal: new rows, and rows that were there and changed.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
-	pool := open(t)
+	pool := rig.Database(t, store.Migrate)
 	rapid.Check(t, func(r *rapid.T) {
 		first := &mailer.World{}
 		for range rapid.IntRange(1, 5).Draw(r, "mails") {
@@ -202,7 +180,7 @@ func saveAndLoad(r *rapid.T, pool *pgxpool.Pool, w *mailer.World) (loaded *maile
 
 func TestConstraintKeepsTheKinds(t *testing.T) {
 	t.Parallel()
-	pool := open(t)
+	pool := rig.Database(t, store.Migrate)
 	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
 		w := &mailer.World{}
 		w.Mails.Put("x", mailer.Mail{OrderID: "x", Kind: "newsletter", State: mailer.Waiting, CreatedAt: noon, UpdatedAt: noon})
@@ -217,7 +195,7 @@ func TestConstraintKeepsTheKinds(t *testing.T) {
 // A late copy of a member's data does not undo a newer one.
 func TestContactsKeepTheNewest(t *testing.T) {
 	t.Parallel()
-	pool := open(t)
+	pool := rig.Database(t, store.Migrate)
 	kim := func(email string, minute int) *memberv1.MemberChanged {
 		return &memberv1.MemberChanged{MemberId: "kim", Email: email, Name: "김", Language: "ko", ChangedAt: timestamppb.New(noon.Add(time.Duration(minute) * time.Minute))}
 	}
@@ -242,7 +220,7 @@ func TestContactsKeepTheNewest(t *testing.T) {
 
 func TestInTrouble(t *testing.T) {
 	t.Parallel()
-	pool := open(t)
+	pool := rig.Database(t, store.Migrate)
 	if none, err := store.InTrouble(t.Context(), pool, mailer.Waiting, 0, time.Hour); err != nil || none.Count != 0 || !none.Since.IsZero() {
 		t.Errorf("nothing in trouble: %+v, %v", none, err)
 	}

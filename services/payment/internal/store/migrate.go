@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"embed"
-	"io/fs"
 
 	"github.com/quadrille-io/quadrille/pkg/pg"
 )
@@ -13,9 +12,5 @@ var migrations embed.FS
 
 // Migrate brings the service's own tables at url up to date.
 func Migrate(ctx context.Context, url string) error {
-	root, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	return pg.Migrate(ctx, url, root, "service_migration")
+	return pg.MigrateService(ctx, url, migrations)
 }

@@ -16,32 +16,22 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"pgregory.net/rapid"
 
-	"github.com/quadrille-io/quadrille/pkg/engine"
 	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
+	"github.com/quadrille-io/quadrille/services/internal/rig"
 	"github.com/quadrille-io/quadrille/services/payment"
 	"github.com/quadrille-io/quadrille/services/payment/internal/store"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-func database(t *testing.T) *pgxpool.Pool {
-	t.Helper()
-	return testkit.Pool(t, testkit.Database(t, engine.Migrate, store.Migrate))
-}
-
-// inTx runs one batch's worth of SQL and commits it.
-func inTx(ctx context.Context, pool *pgxpool.Pool, run func(tx pgx.Tx) error) error {
-	return pgx.BeginFunc(ctx, pool, run)
-}
-
 func save(ctx context.Context, pool *pgxpool.Pool, w *payment.World) error {
-	return inTx(ctx, pool, func(tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, w) })
+	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, w) })
 }
 
 func load(ctx context.Context, pool *pgxpool.Pool, in ...flow.Input) (w *payment.World, err error) {
-	err = inTx(ctx, pool, func(tx pgx.Tx) error {
+	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		w, err = store.Store{}.Load(ctx, tx, in)
 		return err
 	})
@@ -91,7 +81,7 @@ func anyPayment(order string) *rapid.Generator[payment.Payment] {
 // What Save wrote, Load gives back, new rows and changed ones alike.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
-	pool := database(t)
+	pool := rig.Database(t, store.Migrate)
 	run := 0
 	rapid.Check(t, func(r *rapid.T) {
 		run++
@@ -149,7 +139,7 @@ func TestRoundTrip(t *testing.T) {
 // A declined charge gives points back, and its answer names no member: the payment says whose they are.
 func TestAnswerBringsTheMembersBalance(t *testing.T) {
 	t.Parallel()
-	pool := database(t)
+	pool := rig.Database(t, store.Migrate)
 	world := &payment.World{}
 	world.Payments.Put("o", payment.Payment{OrderID: "o", UserID: "kim"})
 	world.Points.Put("kim", payment.Points{UserID: "kim", Balance: 7})
@@ -171,8 +161,7 @@ var timeEqual = cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) && a.
 // 20 for Load and Save.
 func TestBatchCostsFewStatements(t *testing.T) {
 	t.Parallel()
-	pool := database(t)
-	ctx := t.Context()
+	pool, statements := rig.CountedDatabase(t, store.Migrate)
 	var inputs []flow.Input
 	world := &payment.World{}
 	for i := range 500 {
@@ -187,56 +176,27 @@ func TestBatchCostsFewStatements(t *testing.T) {
 			UserID: user, OrderID: order, Kind: payment.EntryTaken, Amount: -5,
 		})
 	}
-	conn, err := pool.Acquire(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Release()
-	counted := &counter{}
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		counter := &countingTx{Tx: tx, counter: counted}
-		if _, err := (store.Store{}).Load(ctx, counter, inputs); err != nil {
-			return err
-		}
-		return store.Store{}.Save(ctx, counter, world)
+	n := statements.During(func() {
+		rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error {
+			if _, err := (store.Store{}).Load(ctx, tx, inputs); err != nil {
+				return err
+			}
+			return store.Store{}.Save(ctx, tx, world)
+		})
 	})
-	if err != nil {
-		t.Fatal(err)
+	t.Logf("Load and Save of 500 orders: %d statements", n)
+	if n > 8 {
+		t.Errorf("%d statements, want at most 8", n)
 	}
-	t.Logf("Load and Save of 500 orders: %d statements", counted.statements)
-	if counted.statements > 8 {
-		t.Errorf("%d statements, want at most 8", counted.statements)
+	var err error
+	if n := statements.During(func() { err = save(t.Context(), pool, &payment.World{}) }); n != 0 || err != nil {
+		t.Errorf("saving nothing: %d statements, %v", n, err)
 	}
-	counted.statements = 0
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		return store.Store{}.Save(ctx, &countingTx{Tx: tx, counter: counted}, &payment.World{})
-	})
-	if err != nil || counted.statements != 0 {
-		t.Errorf("saving nothing: %d statements, %v", counted.statements, err)
-	}
-}
-
-type counter struct{ statements int }
-
-// countingTx counts what goes to the server.
-type countingTx struct {
-	pgx.Tx
-	counter *counter
-}
-
-func (t *countingTx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
-	t.counter.statements++
-	return t.Tx.Exec(ctx, sql, args...)
-}
-
-func (t *countingTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	t.counter.statements++
-	return t.Tx.Query(ctx, sql, args...)
 }
 
 func TestConstraintsStateTheRules(t *testing.T) {
 	t.Parallel()
-	pool := database(t)
+	pool := rig.Database(t, store.Migrate)
 	ctx := t.Context()
 	entry := func(order string, kind payment.EntryKind, amount int64) *payment.World {
 		w := &payment.World{}
@@ -291,14 +251,14 @@ func TestConstraintsStateTheRules(t *testing.T) {
 // each other and do not deadlock.
 func TestLoadLocksBalances(t *testing.T) {
 	t.Parallel()
-	pool := database(t)
+	pool := rig.Database(t, store.Migrate)
 	ctx := t.Context()
 	world := &payment.World{}
 	world.Points.Put("u", payment.Points{UserID: "u", Balance: 1})
 	if err := save(ctx, pool, world); err != nil {
 		t.Fatal(err)
 	}
-	err := inTx(ctx, pool, func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		if _, err := (store.Store{}).Load(ctx, tx, []flow.Input{cancelled("o", "u")}); err != nil {
 			return err
 		}
@@ -318,7 +278,7 @@ func TestLoadLocksBalances(t *testing.T) {
 
 func TestLedgerPages(t *testing.T) {
 	t.Parallel()
-	pool := database(t)
+	pool := rig.Database(t, store.Migrate)
 	ctx := t.Context()
 	if balance, entries, err := store.Ledger(ctx, pool, "nobody", 0, 10); err != nil || balance != 0 || entries != nil {
 		t.Fatalf("no account: %d %v %v", balance, entries, err)
@@ -359,7 +319,7 @@ func TestLedgerPages(t *testing.T) {
 
 func TestWhatNeedsAPerson(t *testing.T) {
 	t.Parallel()
-	pool := database(t)
+	pool := rig.Database(t, store.Migrate)
 	ctx := t.Context()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	world := &payment.World{}

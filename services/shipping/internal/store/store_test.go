@@ -15,21 +15,16 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"pgregory.net/rapid"
 
-	"github.com/quadrille-io/quadrille/pkg/engine"
 	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
+	"github.com/quadrille-io/quadrille/services/internal/rig"
 	"github.com/quadrille-io/quadrille/services/shipping"
 	"github.com/quadrille-io/quadrille/services/shipping/internal/store"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
-
-func database(t *testing.T) *pgxpool.Pool {
-	t.Helper()
-	return testkit.Pool(t, testkit.Database(t, engine.Migrate, store.Migrate))
-}
 
 func save(ctx context.Context, pool *pgxpool.Pool, w *shipping.World) error {
 	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, w) })
@@ -103,7 +98,7 @@ var worlds = cmp.Options{
 // What Save wrote, Load gives back, new rows and changed ones alike.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
-	pool := database(t)
+	pool := rig.Database(t, store.Migrate)
 	run := 0
 	rapid.Check(t, func(r *rapid.T) {
 		run++
@@ -147,7 +142,7 @@ func TestRoundTrip(t *testing.T) {
 // An answer needs no address: personal data is not loaded where nothing is decided on it.
 func TestAddressIsLoadedForOrderCompletedOnly(t *testing.T) {
 	t.Parallel()
-	pool := database(t)
+	pool := rig.Database(t, store.Migrate)
 	world := &shipping.World{}
 	world.Shipments.Put("o", shipping.Shipment{OrderID: "o", AddressID: "a"})
 	world.Addresses.Put("a", shipping.Address{AddressID: "a"})
@@ -163,7 +158,7 @@ func TestAddressIsLoadedForOrderCompletedOnly(t *testing.T) {
 // A batch of 500 orders costs a handful of statements: the engine leaves 8 of its 20 for Load and Save.
 func TestBatchCostsFewStatements(t *testing.T) {
 	t.Parallel()
-	pool := database(t)
+	pool, statements := rig.CountedDatabase(t, store.Migrate)
 	var inputs []flow.Input
 	world := &shipping.World{}
 	for i := range 500 {
@@ -171,52 +166,27 @@ func TestBatchCostsFewStatements(t *testing.T) {
 		inputs = append(inputs, completed(order, "address-"+order))
 		world.Shipments.Put(order, shipping.Shipment{OrderID: order, State: shipping.Booking})
 	}
-	counted := &countingTx{}
-	run := func(w *shipping.World) {
-		t.Helper()
-		err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
-			counted.Tx, counted.statements = tx, 0
-			if w == world {
-				if _, err := (store.Store{}).Load(t.Context(), counted, inputs); err != nil {
-					return err
-				}
+	n := statements.During(func() {
+		rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error {
+			if _, err := (store.Store{}).Load(ctx, tx, inputs); err != nil {
+				return err
 			}
-			return store.Store{}.Save(t.Context(), counted, w)
+			return store.Store{}.Save(ctx, tx, world)
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+	})
+	t.Logf("Load and Save of 500 orders: %d statements", n)
+	if n > 8 {
+		t.Errorf("%d statements, want at most 8", n)
 	}
-	run(world)
-	t.Logf("Load and Save of 500 orders: %d statements", counted.statements)
-	if counted.statements > 8 {
-		t.Errorf("%d statements, want at most 8", counted.statements)
+	var err error
+	if n := statements.During(func() { err = save(t.Context(), pool, &shipping.World{}) }); n != 0 || err != nil {
+		t.Errorf("saving nothing: %d statements, %v", n, err)
 	}
-	run(&shipping.World{})
-	if counted.statements != 0 {
-		t.Errorf("saving nothing took %d statements", counted.statements)
-	}
-}
-
-// countingTx counts what goes to the server.
-type countingTx struct {
-	pgx.Tx
-	statements int
-}
-
-func (t *countingTx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
-	t.statements++
-	return t.Tx.Exec(ctx, sql, args...)
-}
-
-func (t *countingTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	t.statements++
-	return t.Tx.Query(ctx, sql, args...)
 }
 
 func TestConstraintsStateTheRules(t *testing.T) {
 	t.Parallel()
-	pool := database(t)
+	pool := rig.Database(t, store.Migrate)
 	now := time.Unix(0, 0)
 	for rule, s := range map[string]shipping.Shipment{
 		"dispatched_never_cancelled": {OrderID: "a", State: shipping.Cancelled, CreatedAt: now, UpdatedAt: now, DispatchedAt: now},
@@ -243,7 +213,7 @@ func member(id string, addresses ...string) *memberv1.MemberChanged {
 
 func TestPutMembers(t *testing.T) {
 	t.Parallel()
-	pool := database(t)
+	pool := rig.Database(t, store.Migrate)
 	ctx := t.Context()
 	has := func(id, user string) {
 		t.Helper()
@@ -286,7 +256,7 @@ func TestPutMembers(t *testing.T) {
 // Somebody else's shipment is not there.
 func TestOwnShipmentsOnly(t *testing.T) {
 	t.Parallel()
-	pool := database(t)
+	pool := rig.Database(t, store.Migrate)
 	world := &shipping.World{}
 	world.Shipments.Put("o", shipping.Shipment{OrderID: "o", UserID: "ann", CreatedAt: time.Unix(1, 0).UTC(), UpdatedAt: time.Unix(2, 0).UTC()})
 	if err := save(t.Context(), pool, world); err != nil {

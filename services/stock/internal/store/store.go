@@ -6,7 +6,6 @@ import (
 	"context"
 	"embed"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 
@@ -23,11 +22,7 @@ var migrations embed.FS
 
 // Migrate brings stock's own tables up to date.
 func Migrate(ctx context.Context, url string) error {
-	root, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	return pg.Migrate(ctx, url, root, "service_migration")
+	return pg.MigrateService(ctx, url, migrations)
 }
 
 // Store loads and saves the World of a batch.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -16,21 +17,15 @@ import (
 	"golang.org/x/sync/errgroup"
 	"pgregory.net/rapid"
 
-	"github.com/quadrille-io/quadrille/pkg/engine"
 	"github.com/quadrille-io/quadrille/pkg/flow"
-	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
+	"github.com/quadrille-io/quadrille/services/internal/rig"
 	"github.com/quadrille-io/quadrille/services/stock"
 	"github.com/quadrille-io/quadrille/services/stock/internal/store"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
-
-func open(t *testing.T) *pgxpool.Pool {
-	t.Helper()
-	return testkit.Pool(t, testkit.Database(t, engine.Migrate, store.Migrate))
-}
 
 func times() *rapid.Generator[time.Time] {
 	return rapid.Custom(func(r *rapid.T) time.Time {
@@ -74,7 +69,7 @@ func reservations() *rapid.Generator[stock.Reservation] {
 // What Save writes, Load brings back equal: new rows, and rows that were there and changed.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
-	pool := open(t)
+	pool := rig.Database(t, store.Migrate)
 	rapid.Check(t, func(r *rapid.T) {
 		first := &stock.World{}
 		for _, p := range rapid.SliceOfN(products(), 1, 5).Draw(r, "products") {
@@ -83,7 +78,7 @@ func TestRoundTrip(t *testing.T) {
 		for _, x := range rapid.SliceOfN(reservations(), 1, 5).Draw(r, "reservations") {
 			first.Reservations.Put(x.OrderID, x)
 		}
-		inTx(r, pool, func(ctx context.Context, tx pgx.Tx) error {
+		rig.InTx(r, pool, func(ctx context.Context, tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, `TRUNCATE product, reservation`); err != nil {
 				return err
 			}
@@ -102,7 +97,7 @@ func TestRoundTrip(t *testing.T) {
 			x.OrderID, x.UserID, x.CreatedAt = id, old.UserID, old.CreatedAt
 			second.Reservations.Put(id, x)
 		}
-		inTx(r, pool, func(ctx context.Context, tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, second) })
+		rig.InTx(r, pool, func(ctx context.Context, tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, second) })
 		equal(r, second, reload(r, pool, second))
 	})
 }
@@ -111,14 +106,6 @@ type fataler interface {
 	Helper()
 	Fatal(args ...any)
 	Errorf(format string, args ...any)
-}
-
-func inTx(t fataler, pool *pgxpool.Pool, do func(context.Context, pgx.Tx) error) {
-	t.Helper()
-	ctx := context.Background()
-	if err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return do(ctx, tx) }); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // reload loads the rows of a World by inputs that name them.
@@ -132,7 +119,7 @@ func reload(t fataler, pool *pgxpool.Pool, w *stock.World) *stock.World {
 		in = append(in, flow.Input{Subject: id, Msg: &orderv1.OrderCancelled{OrderId: id}})
 	}
 	var loaded *stock.World
-	inTx(t, pool, func(ctx context.Context, tx pgx.Tx) (err error) {
+	rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) (err error) {
 		loaded, err = store.Store{}.Load(ctx, tx, in)
 		return err
 	})
@@ -141,26 +128,18 @@ func reload(t fataler, pool *pgxpool.Pool, w *stock.World) *stock.World {
 
 func equal(t fataler, want, got *stock.World) {
 	t.Helper()
-	if diff := cmp.Diff(rows(want.Products), rows(got.Products)); diff != "" {
+	if diff := cmp.Diff(maps.Collect(want.Products.All()), maps.Collect(got.Products.All())); diff != "" {
 		t.Errorf("products (-saved +loaded):\n%s", diff)
 	}
-	if diff := cmp.Diff(rows(want.Reservations), rows(got.Reservations)); diff != "" {
+	if diff := cmp.Diff(maps.Collect(want.Reservations.All()), maps.Collect(got.Reservations.All())); diff != "" {
 		t.Errorf("reservations (-saved +loaded):\n%s", diff)
 	}
-}
-
-func rows[R any](t flow.Rows[string, R]) map[string]R {
-	m := map[string]R{}
-	for k, v := range t.All() {
-		m[k] = v
-	}
-	return m
 }
 
 // An order's undo brings the products of its reservation along, which its event does not name.
 func TestLoadFollowsReservations(t *testing.T) {
 	t.Parallel()
-	pool := open(t)
+	pool := rig.Database(t, store.Migrate)
 	seed(t, pool, "P", 5)
 	apply(t, pool, created("o1", "P", 2))
 	apply(t, pool, flow.Input{Subject: "o1", Msg: &orderv1.OrderCancelled{
@@ -178,7 +157,7 @@ func seed(t fataler, pool *pgxpool.Pool, id string, quantity int64) {
 		ProductID: id, Name: "Lamp " + id, Price: 1000, Currency: "KRW", Quantity: quantity, OnSale: true,
 		CreatedAt: time.UnixMicro(1), UpdatedAt: time.UnixMicro(1),
 	})
-	inTx(t, pool, func(ctx context.Context, tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, w) })
+	rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, w) })
 }
 
 func created(order, product string, quantity int32) flow.Input {
@@ -190,7 +169,7 @@ func created(order, product string, quantity int32) flow.Input {
 // apply does what the engine does with a batch, without its own tables.
 func apply(t fataler, pool *pgxpool.Pool, in ...flow.Input) (emitted []flow.Emission) {
 	t.Helper()
-	inTx(t, pool, func(ctx context.Context, tx pgx.Tx) error {
+	rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error {
 		emitted = nil
 		w, err := store.Store{}.Load(ctx, tx, in)
 		if err != nil {
@@ -213,7 +192,7 @@ func apply(t fataler, pool *pgxpool.Pool, in ...flow.Input) (emitted []flow.Emis
 // their products in opposite orders: nothing is sold twice, and nothing deadlocks.
 func TestConcurrentBatchesNeverOversell(t *testing.T) {
 	t.Parallel()
-	pool := open(t)
+	pool := rig.Database(t, store.Migrate)
 	seed(t, pool, "A", 50)
 	seed(t, pool, "B", 50)
 	var mu sync.Mutex
@@ -251,31 +230,10 @@ func TestConcurrentBatchesNeverOversell(t *testing.T) {
 	}
 }
 
-// counter counts the statements of a pool.
-type counter struct {
-	mu sync.Mutex
-	n  int
-}
-
-func (c *counter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.n++
-	return ctx
-}
-
-func (c *counter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
-
 // A batch of 500 orders costs as many statements as one of a single order.
 func TestBatchCost(t *testing.T) {
 	t.Parallel()
-	url := testkit.Database(t, engine.Migrate, store.Migrate)
-	count := &counter{}
-	pool, err := pg.Open(t.Context(), pg.Config{URL: url, Tracer: count})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
+	pool, asked := rig.CountedDatabase(t, store.Migrate)
 	var in []flow.Input
 	for i := range 100 {
 		seed(t, pool, fmt.Sprintf("P%d", i), 1000)
@@ -283,20 +241,21 @@ func TestBatchCost(t *testing.T) {
 	for i := range 500 {
 		in = append(in, created(fmt.Sprintf("o%d", i), fmt.Sprintf("P%d", i%100), 1))
 	}
-	count.n = 0
-	if n := len(apply(t, pool, in...)); n != 500 {
-		t.Fatalf("%d answers", n)
-	}
-	t.Logf("500 orders of 100 products: %d statements with begin and commit", count.n)
-	if most := 2 + 4; count.n > most {
-		t.Errorf("%d statements, at most %d", count.n, most)
+	n := asked.During(func() {
+		if n := len(apply(t, pool, in...)); n != 500 {
+			t.Fatalf("%d answers", n)
+		}
+	})
+	t.Logf("500 orders of 100 products: %d statements", n)
+	if most := 4; n > most {
+		t.Errorf("%d statements, at most %d", n, most)
 	}
 }
 
 // The constraints state the rules and have their names.
 func TestConstraints(t *testing.T) {
 	t.Parallel()
-	pool := open(t)
+	pool := rig.Database(t, store.Migrate)
 	seed(t, pool, "P", 1)
 	for name, sql := range map[string]string{
 		"stock_never_negative":    `UPDATE product SET quantity = quantity - 2`,
@@ -314,7 +273,7 @@ func TestConstraints(t *testing.T) {
 
 func TestReader(t *testing.T) {
 	t.Parallel()
-	pool := open(t)
+	pool := rig.Database(t, store.Migrate)
 	for _, id := range []string{"lamp-2", "LAMP-1", "chair_1"} {
 		seed(t, pool, id, 1)
 	}
