@@ -158,6 +158,31 @@ func (r *Rig) Await(n int, filters ...Filter) []Event {
 	return found
 }
 
+// Want waits for the n-th event about a subject (from 1) and holds it against its message and its cause. Of the drawn
+// fields, ids and times, it only asks that they are there. It returns the event's id.
+func (r *Rig) Want(subject string, n int, cause string, want proto.Message, drawn ...protoreflect.Name) (id string) {
+	r.T.Helper()
+	e := r.Await(n, About(subject))[n-1]
+	got := proto.Clone(e.Message)
+	for _, name := range drawn {
+		field := got.ProtoReflect().Descriptor().Fields().ByName(name)
+		if field == nil {
+			continue // another type's
+		}
+		if !got.ProtoReflect().Has(field) {
+			r.T.Errorf("%T without %s", got, name)
+		}
+		got.ProtoReflect().Clear(field)
+	}
+	if !proto.Equal(got, want) {
+		r.T.Errorf("event %d: got %T %v\nwant %T %v", n, got, got, want, want)
+	}
+	if source := "/quadrille/" + flow.Owner(e.Type); e.Causation != cause || e.Sequence != int64(n) || e.Source != source {
+		r.T.Errorf("event %d: cause %s (want %s), sequence %d, source %s (want %s)", n, e.Causation, cause, e.Sequence, e.Source, source)
+	}
+	return e.ID
+}
+
 // CaughtUp waits until the service has dealt with all that was published on the topics it reads, also with what it had
 // nothing to say to. What it said may still be in its outbox: see Emitted.
 func (r *Rig) CaughtUp() {

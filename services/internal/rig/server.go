@@ -1,9 +1,12 @@
 package rig
 
 import (
+	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -55,4 +58,33 @@ func (s *Server) Kill(t *testing.T) bool {
 	}
 	s.http = nil
 	return true
+}
+
+// Try sends a request to a server that may fail in any way and reads its JSON into a value, or nowhere if that is nil.
+// The status is 0 where the connection ends without an answer. An Idempotency-Key is sent unless it is empty.
+func Try(t *testing.T, method, url, key, body string, into any) (status int) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key != "" {
+		request.Header.Set("Idempotency-Key", key)
+		request.GetBody = nil // or the transport repeats a cut request by itself
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0
+	}
+	if into != nil {
+		if err := json.Unmarshal(content, into); err != nil {
+			t.Errorf("%s %s: %d %s: %v", method, url, response.StatusCode, content, err)
+		}
+	}
+	return response.StatusCode
 }

@@ -39,27 +39,11 @@ func (r *system) cancel(order string) (trigger string) {
 	return r.Publish(order, &orderv1.OrderCancelRequested{OrderId: order, UserId: "kim"})
 }
 
-// want waits for the n-th event about an order (from 1) and holds it against its message, leaving out times
-// and the tracking number, and its cause. It returns the event's id.
+// want waits for the n-th event about an order (from 1) and holds it against its message, leaving out times and the tracking number,
+// and its cause. It returns the event's id.
 func (r *system) want(order string, n int, cause string, want proto.Message) string {
 	r.T.Helper()
-	e := r.Await(n, rig.About(order))[n-1]
-	got := proto.Clone(e.Message)
-	for _, name := range []string{"prepared_at", "failed_at", "dispatched_at", "delivered_at", "cancelled_at", "refused_at", "tracking_number"} {
-		if field := got.ProtoReflect().Descriptor().Fields().ByTextName(name); field != nil {
-			if !got.ProtoReflect().Has(field) {
-				r.T.Errorf("%T without %s", got, name)
-			}
-			got.ProtoReflect().Clear(field)
-		}
-	}
-	if !proto.Equal(got, want) {
-		r.T.Errorf("event %d: got %T %v\nwant %T %v", n, got, got, want, want)
-	}
-	if e.Causation != cause || e.Sequence != int64(n) || e.Source != "/quadrille/shipping" {
-		r.T.Errorf("event %d: cause %s (want %s), sequence %d, source %s", n, e.Causation, cause, e.Sequence, e.Source)
-	}
-	return e.ID
+	return r.Want(order, n, cause, want, "prepared_at", "failed_at", "dispatched_at", "delivered_at", "cancelled_at", "refused_at", "tracking_number")
 }
 
 func prepared(order string) proto.Message {

@@ -1,7 +1,6 @@
 package carrier_test
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"encoding/hex"
 	"encoding/json"
@@ -17,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quadrille-io/quadrille/services/internal/rig"
 	"github.com/quadrille-io/quadrille/services/simulator/carrier"
 )
 
@@ -55,29 +55,7 @@ func (f *firm) stop() {
 // do returns status 0 when the connection ends without an answer.
 func (f *firm) do(method, path, key, body string, into any) int {
 	f.t.Helper()
-	req, err := http.NewRequest(method, f.http.URL+path, bytes.NewBufferString(body))
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	if key != "" {
-		req.Header.Set("Idempotency-Key", key)
-		req.GetBody = nil // or the transport repeats a cut request by itself
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0
-	}
-	defer resp.Body.Close()
-	content, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return 0
-	}
-	if into != nil {
-		if err := json.Unmarshal(content, into); err != nil {
-			f.t.Errorf("%s %s: %d %s: %v", method, path, resp.StatusCode, content, err)
-		}
-	}
-	return resp.StatusCode
+	return rig.Try(f.t, method, f.http.URL+path, key, body, into)
 }
 
 func (f *firm) book(key, postalCode string) (status int, b carrier.Booking) {

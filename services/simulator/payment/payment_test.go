@@ -1,11 +1,7 @@
 package payment_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -13,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quadrille-io/quadrille/services/internal/rig"
 	"github.com/quadrille-io/quadrille/services/simulator/payment"
 )
 
@@ -44,29 +41,7 @@ func (p *provider) stop() {
 // do returns status 0 when the connection ends without an answer.
 func (p *provider) do(method, path, key, body string, into any) int {
 	p.t.Helper()
-	req, err := http.NewRequest(method, p.http.URL+path, bytes.NewBufferString(body))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	if key != "" {
-		req.Header.Set("Idempotency-Key", key)
-		req.GetBody = nil // or the transport repeats a cut request by itself
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0
-	}
-	defer resp.Body.Close()
-	content, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return 0
-	}
-	if into != nil {
-		if err := json.Unmarshal(content, into); err != nil {
-			p.t.Errorf("%s %s: %d %s: %v", method, path, resp.StatusCode, content, err)
-		}
-	}
-	return resp.StatusCode
+	return rig.Try(p.t, method, p.http.URL+path, key, body, into)
 }
 
 func (p *provider) charge(key, token string, amount int64) (int, payment.Charge) {
