@@ -1,0 +1,9 @@
+package host_test
+
+import (
+	"testing"
+
+	"github.com/quadrille-io/quadrille/pkg/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
