@@ -60,13 +60,16 @@ func (e *Engine[W]) apply(ctx context.Context, tx pgx.Tx, subjects map[string]*s
 	var records []outbox.Record
 	calls := newCallBook(now)
 	for i, it := range items {
+		s := subjects[it.input.Subject]
+		if it.traceparent == "" {
+			it.traceparent = s.trace // a deadline: it belongs to the trace that opened the wait
+		}
 		span := e.startSpan(it)
 		it.outcome, err = e.cfg.Definition.Decide(world, inputs[i])
 		if err != nil {
 			span.fail(err)
 			return fmt.Errorf("decide %T of %s: %w", it.input.Msg, it.input.Subject, err)
 		}
-		s := subjects[it.input.Subject]
 		if records, err = e.emit(records, s, it, now); err == nil {
 			err = calls.add(it, s)
 		}

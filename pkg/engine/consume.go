@@ -76,13 +76,13 @@ func (e *Engine[W]) handle(ctx context.Context, tx pgx.Tx, arrived []*arrival) (
 	if err != nil || len(fresh) == 0 {
 		return 0, 0, err
 	}
-	roots := make(map[string]string, len(fresh))
+	origins := make(map[string]origin, len(fresh))
 	for _, a := range fresh {
-		if _, seen := roots[a.envelope.Subject]; !seen {
-			roots[a.envelope.Subject] = a.envelope.Correlation
+		if _, seen := origins[a.envelope.Subject]; !seen {
+			origins[a.envelope.Subject] = origin{a.envelope.Correlation, a.envelope.TraceParent}
 		}
 	}
-	subjects, now, err := lockSubjects(ctx, tx, roots)
+	subjects, now, err := lockSubjects(ctx, tx, origins)
 	if err != nil {
 		return 0, 0, err
 	}

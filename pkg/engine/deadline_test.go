@@ -7,10 +7,12 @@ import (
 	"github.com/quadrille-io/quadrille/pkg/engine"
 )
 
+const openedIn = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
+
 const back = `SELECT count(*) FROM reservation WHERE state = 'back'`
 
 func held(order string, lasts time.Duration) engine.Request {
-	return engine.Request{Member: "m", Command: hold{order: order, product: "P", lasts: lasts}}
+	return engine.Request{Member: "m", Command: hold{order: order, product: "P", lasts: lasts}, TraceParent: openedIn}
 }
 
 func TestDeadlinesFireByTheDatabasesClock(t *testing.T) {
@@ -37,6 +39,9 @@ func TestDeadlinesFireByTheDatabasesClock(t *testing.T) {
 				opened = e.ID
 			} else {
 				closed = e.Causation
+				if e.TraceParent != openedIn {
+					t.Errorf("the deadline's event is of trace %q: want %q, which opened the wait", e.TraceParent, openedIn)
+				}
 				if elapsed := e.Time.Sub(parse(t, records[0]).Time); elapsed < 100*time.Millisecond {
 					t.Errorf("fired after %v", elapsed)
 				}

@@ -166,13 +166,13 @@ func (l *lane[W]) decide(ctx context.Context, tx pgx.Tx, batch []*work) error {
 			todo = append(todo, w)
 		}
 	}
-	roots := make(map[string]string, len(todo))
+	origins := make(map[string]origin, len(todo))
 	for _, w := range todo {
-		if roots[w.input.Subject] == "" {
-			roots[w.input.Subject] = w.root
+		if origins[w.input.Subject] == (origin{}) {
+			origins[w.input.Subject] = origin{w.root, w.traceparent}
 		}
 	}
-	subjects, now, err := lockSubjects(ctx, tx, roots)
+	subjects, now, err := lockSubjects(ctx, tx, origins)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func (e *Engine[W]) Replay(ctx context.Context, subject string) (int, error) {
 func (e *Engine[W]) replay(ctx context.Context, id string) (handled int, err error) {
 	started := time.Now()
 	err = pgx.BeginFunc(ctx, e.cfg.Pool, func(tx pgx.Tx) error {
-		subjects, now, err := lockSubjects(ctx, tx, map[string]string{id: ""})
+		subjects, now, err := lockSubjects(ctx, tx, map[string]origin{id: {}})
 		if err != nil {
 			return err
 		}

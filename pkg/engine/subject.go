@@ -16,21 +16,25 @@ type subject struct {
 	emitted int32
 	parked  bool
 	root    string
+	trace   string
 	changed bool
 }
 
+// origin is what a subject's row begins with: the chain it belongs to, and its trace.
+type origin struct{ root, trace string }
+
 // lockSubjects makes and locks the rows of the given ids, in their order, and then reads the clock. The
-// map's value is the root that a row made here gets.
+// map's value is what a row made here begins with.
 //
 // The insert comes first because a row that does not exist cannot be locked: an OrderCreated and a
 // PaymentCancelled side by side would both find nothing and both go on. Whoever inserts second waits
 // for the first to commit. The clock is read by a statement of its own after the lock: a time taken
 // before may be older than what the former holder of the lock wrote.
-func lockSubjects(ctx context.Context, tx pgx.Tx, rootOf map[string]string) (map[string]*subject, time.Time, error) {
-	ids := slices.Sorted(maps.Keys(rootOf))
-	roots := make([]string, len(ids))
+func lockSubjects(ctx context.Context, tx pgx.Tx, origins map[string]origin) (map[string]*subject, time.Time, error) {
+	ids := slices.Sorted(maps.Keys(origins))
+	roots, traces := make([]string, len(ids)), make([]string, len(ids))
 	for i, id := range ids {
-		roots[i] = rootOf[id]
+		roots[i], traces[i] = origins[id].root, origins[id].trace
 	}
 	subjects := make(map[string]*subject, len(ids))
 	var now time.Time
@@ -39,14 +43,15 @@ func lockSubjects(ctx context.Context, tx pgx.Tx, rootOf map[string]string) (map
 		// By ordinality: an ORDER BY of the text itself would follow the database's collation, and that is
 		// another order than the one the rows are locked in below.
 		batch.Queue(`
-			INSERT INTO subject (id, root)
-			SELECT id, root FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(id, root, n) ORDER BY n
-			ON CONFLICT DO NOTHING`, ids, roots)
-		batch.Queue(`SELECT id, emitted, parked, root FROM subject WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`, ids).
+			INSERT INTO subject (id, root, trace)
+			SELECT id, root, trace FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(id, root, trace, n)
+			ORDER BY n
+			ON CONFLICT DO NOTHING`, ids, roots, traces)
+		batch.Queue(`SELECT id, emitted, parked, root, trace FROM subject WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`, ids).
 			Query(func(rows pgx.Rows) error {
 				for rows.Next() {
 					s := &subject{}
-					if err := rows.Scan(&s.id, &s.emitted, &s.parked, &s.root); err != nil {
+					if err := rows.Scan(&s.id, &s.emitted, &s.parked, &s.root, &s.trace); err != nil {
 						return err
 					}
 					subjects[s.id] = s

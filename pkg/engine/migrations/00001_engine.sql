@@ -8,7 +8,8 @@ CREATE TABLE subject (
     id      text COLLATE "C" PRIMARY KEY,
     emitted integer NOT NULL DEFAULT 0,        -- ce_sequence of the last event emitted about it
     parked  boolean NOT NULL DEFAULT false,    -- its events queue up in parked_event
-    root    text NOT NULL DEFAULT ''           -- ce_correlationid: the first event of its chain
+    root    text NOT NULL DEFAULT '',          -- ce_correlationid: the first event of its chain
+    trace   text NOT NULL DEFAULT ''           -- traceparent of what touched it first: deadlines bring none of their own
 ) WITH (fillfactor = 80);
 
 -- How far each partition is dealt with. The row is locked by whoever works on the partition, so two
