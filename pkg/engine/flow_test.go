@@ -124,6 +124,7 @@ func (c *tally) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData)
 func (c *tally) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
 	return ctx
 }
+
 func (c *tally) TraceBatchQuery(_ context.Context, _ *pgx.Conn, d pgx.TraceBatchQueryData) {
 	c.add(d.SQL)
 }

@@ -91,7 +91,7 @@ func TestAZombieReplicaChangesNothing(t *testing.T) {
 	s := newStage(t)
 	gate := newGate()
 	short := tuned(func(t *engine.Tuning) { t.SessionTime = 500 * time.Millisecond })
-	zombie := s.start(t, short, noWait, func(set *setup) { set.pool.BeforeAcquire = gate.pass })
+	zombie := s.start(t, short, noWait, func(set *setup) { set.pool.PrepareConn = gate.pass })
 	testkit.Eventually(t, patience, zombie.engine.Ready)
 	names := orders(60)
 	s.produce(t, s.created(names[0]))
@@ -138,7 +138,7 @@ func (g *gate) open() {
 	g.closed = nil
 }
 
-func (g *gate) pass(ctx context.Context, _ *pgx.Conn) bool {
+func (g *gate) pass(ctx context.Context, _ *pgx.Conn) (bool, error) {
 	g.mu.Lock()
 	closed := g.closed
 	g.mu.Unlock()
@@ -152,7 +152,7 @@ func (g *gate) pass(ctx context.Context, _ *pgx.Conn) bool {
 		case <-ctx.Done():
 		}
 	}
-	return true
+	return true, nil
 }
 
 func (g *gate) waited(t *testing.T) {

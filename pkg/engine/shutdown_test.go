@@ -42,7 +42,7 @@ func TestAnEngineStopsWithNothingHalfDoneAndNothingLeftBehind(t *testing.T) {
 		}
 	})
 	for _, o := range orders(20) {
-		s.produce(t, s.completed(o))
+		s.produce(t, s.completed("parcel-of-"+o)) // others than those created below, which wait for no answer
 	}
 	eventually(t, "calls under way", 20, func() (int64, error) { return under.Load(), nil })
 	for _, o := range orders(200) {

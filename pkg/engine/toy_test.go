@@ -303,12 +303,14 @@ func changedOrders(w *world) []any {
 	if ids == nil {
 		return nil
 	}
-	return []any{`
+	return []any{
+		`
 		INSERT INTO reservation (order_id, state, taken, deadline_at, cause)
 		SELECT * FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::timestamptz[], $5::text[])
 		ON CONFLICT (order_id) DO UPDATE
 		SET state = excluded.state, taken = excluded.taken, deadline_at = excluded.deadline_at, cause = excluded.cause`,
-		ids, states, taken, deadlines, causes}
+		ids, states, taken, deadlines, causes,
+	}
 }
 
 func changedProducts(w *world) []any {
