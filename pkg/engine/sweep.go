@@ -57,7 +57,7 @@ func (e *Engine[W]) sweepOnce(ctx context.Context) error {
 	}
 	// Waited for, so that the next sweep does not queue the same deadlines again.
 	for _, w := range submitted {
-		_ = <-w.done // an error was logged by the lane, and the next sweep tries again
+		<-w.done //nolint:errcheck // an error was logged by the lane, and the next sweep tries again
 	}
 	return nil
 }
