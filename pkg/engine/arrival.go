@@ -34,11 +34,16 @@ type arrival struct {
 // take is none of its business, readable or not.
 func (e *Engine[W]) arrive(record *kgo.Record, topic string, s slot) *arrival {
 	a := &arrival{record: record, slot: s, topic: topic}
-	if eventType := kafka.Type(record); eventType != "" && !e.cfg.Definition.Consumes(eventType) {
+	eventType := kafka.Type(record)
+	otherVersion := e.cfg.Definition.OtherVersion(eventType)
+	if eventType != "" && !otherVersion && !e.cfg.Definition.Consumes(eventType) {
 		a.skip = true
 		return a
 	}
 	a.decode(e.cfg.Definition.Listens())
+	if otherVersion && a.err == nil {
+		a.err = &fault.DecodeError{Type: eventType, Reason: "version is not known"}
+	}
 	return a
 }
 
@@ -70,7 +75,7 @@ func (a *arrival) decode(raw bool) {
 		a.msg = a.rawRecord()
 		return
 	}
-	a.msg, a.err = decodeMessage(a.envelope.Type, a.record.Value)
+	a.msg, a.err = decodeMessage(a.envelope.Type, a.envelope.Subject, a.record.Value)
 }
 
 // longestSubject is far above any id, and below what an index entry of PostgreSQL can hold.
@@ -81,7 +86,9 @@ func storable(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
-func decodeMessage(eventType string, value []byte) (proto.Message, error) {
+// decodeMessage reads a message and holds what it is about against the envelope: the lock that was taken
+// is the envelope's subject, and a decision on another one would be made without it.
+func decodeMessage(eventType, subject string, value []byte) (proto.Message, error) {
 	t, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(eventType))
 	if err != nil {
 		return nil, &fault.DecodeError{Type: eventType, Reason: "type is not known", Err: err}
@@ -89,6 +96,11 @@ func decodeMessage(eventType string, value []byte) (proto.Message, error) {
 	m := t.New().Interface()
 	if err := proto.Unmarshal(value, m); err != nil {
 		return nil, &fault.DecodeError{Type: eventType, Reason: "not a message of this type", Err: err}
+	}
+	// The contract: field 1 is the id that is the subject and the key.
+	if id := t.Descriptor().Fields().ByNumber(1); id != nil && id.Kind() == protoreflect.StringKind && !id.IsList() &&
+		m.ProtoReflect().Get(id).String() != subject {
+		return nil, &fault.DecodeError{Type: eventType, Reason: string(id.Name()) + " is not the ce_subject"}
 	}
 	return m, nil
 }

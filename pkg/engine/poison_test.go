@@ -63,6 +63,9 @@ func TestPoisonParksItsSubjectOnly(t *testing.T) {
 			if _, err := n.engine.Replay(t.Context(), "bad"); fault.Classify(err) != fault.Deterministic {
 				t.Errorf("a replay before the mending gave %v", err)
 			}
+			if again, err := n.engine.Failures(t.Context(), 10); err != nil || again[0].Retries != 0 || !again[0].NextRetryAt.Equal(*failures[0].NextRetryAt) {
+				t.Errorf("failures are %+v, %v: a replay asked for by hand used up an automatic one", again, err)
+			}
 			n.toy.mended.Store(true)
 			_, err = s.pool.Exec(t.Context(), `INSERT INTO product VALUES ('X', 5)`)
 			check(t, err)
@@ -114,14 +117,18 @@ func TestUnreadableRecordsAreParked(t *testing.T) {
 		change("nul", "ce_subject", "a\x00b"),
 		change("bytes", "ce_subject", "a\xffb"),
 		change("long", "ce_subject", strings.Repeat("x", 5000)),
+		change("other version", "ce_type", "quadrille.order.v2.OrderCreated"),
+		change("other envelope", "ce_specversion", "2.0"),
+		change("other encoding", "content-type", "application/json"),
+		s.event("other order", 1, orderOf("not this one", "customer", "P")),
 		change("trace", "traceparent", "\x00\xff"), // harmless, and handled
 	}
 	s.produce(t, records...)
 	s.produce(t, s.created("good"))
 	s.handled(t)
 	s.took(t, 2)
-	if n := s.count(t, `SELECT count(*) FROM failure`); n != 11 {
-		t.Errorf("%d subjects are parked: want 11", n)
+	if n := s.count(t, `SELECT count(*) FROM failure`); n != 15 {
+		t.Errorf("%d subjects are parked: want 15", n)
 	}
 	if n := s.count(t, `SELECT count(*) FROM failure WHERE subject LIKE 'unreadable/order.v1/%'`); n != 4 {
 		t.Errorf("%d subjects have a made-up name: want 4", n)

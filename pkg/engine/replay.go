@@ -17,13 +17,19 @@ var ErrNotParked = errors.New("subject is not parked")
 // Replay handles the queue of a parked subject, oldest first, through the same Load, decide and Save,
 // and unparks it, all in one transaction under its lock. It returns the events handled, ErrNotParked,
 // or the error that still stands in the way; then nothing has changed but the failure's text and retry.
+//
+// A replay that somebody asks for leaves the automatic retries as they are.
 func (e *Engine[W]) Replay(ctx context.Context, subject string) (int, error) {
+	return e.tryAgain(ctx, subject, false)
+}
+
+func (e *Engine[W]) tryAgain(ctx context.Context, subject string, automatic bool) (int, error) {
 	handled, err := e.replay(ctx, subject)
 	if err == nil || errors.Is(err, ErrNotParked) {
 		return handled, err
 	}
 	if fault.Classify(err) == fault.Deterministic {
-		if noteErr := e.noteRetry(ctx, subject, err); noteErr != nil {
+		if noteErr := e.noteRetry(ctx, subject, err, automatic); noteErr != nil {
 			return 0, errors.Join(err, noteErr)
 		}
 	}
@@ -84,17 +90,20 @@ func unpark(ctx context.Context, tx pgx.Tx, id string) error {
 }
 
 // noteRetry records that a replay failed, and with what.
-func (e *Engine[W]) noteRetry(ctx context.Context, subject string, cause error) error {
-	var retries int
+func (e *Engine[W]) noteRetry(ctx context.Context, subject string, cause error, automatic bool) error {
+	var retries, counted int
+	if automatic {
+		counted = 1
+	}
 	var now time.Time
 	err := e.cfg.Pool.QueryRow(ctx, `
-		UPDATE failure SET retries = retries + 1, retried_at = clock_timestamp(), error = $2, fingerprint = $3
+		UPDATE failure SET retries = retries + $4, retried_at = clock_timestamp(), error = $2, fingerprint = $3
 		WHERE subject = $1 RETURNING retries, retried_at`,
-		subject, storable(cause.Error()), fault.Fingerprint(cause)).Scan(&retries, &now)
+		subject, storable(cause.Error()), fault.Fingerprint(cause), counted).Scan(&retries, &now)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil // replayed by somebody else meanwhile
 	}
-	if err == nil {
+	if err == nil && automatic {
 		_, err = e.cfg.Pool.Exec(ctx, `UPDATE failure SET next_retry_at = $3 WHERE subject = $1 AND retries = $2`,
 			subject, retries, e.nextRetry(retries, now))
 	}
@@ -123,7 +132,7 @@ func (e *Engine[W]) replayDue(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("take a due replay: %w", err)
 		}
-		if _, err := e.Replay(ctx, subject); err != nil && !errors.Is(err, ErrNotParked) && ctx.Err() == nil {
+		if _, err := e.tryAgain(ctx, subject, true); err != nil && !errors.Is(err, ErrNotParked) && ctx.Err() == nil {
 			e.log.Warn("replay failed", "subject", subject, "error", err)
 		}
 	}

@@ -91,6 +91,9 @@ type DecodeError struct {
 }
 
 func (e *DecodeError) Error() string {
+	if e.Type == "" {
+		return "decode an event without a type: " + e.Reason
+	}
 	if e.Err == nil {
 		return fmt.Sprintf("decode %s: %s", e.Type, e.Reason)
 	}

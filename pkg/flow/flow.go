@@ -167,6 +167,22 @@ func (d *Definition[W]) Consumes(eventType string) bool {
 	return d.byEvent[eventType] != nil || d.Listens()
 }
 
+// OtherVersion says whether the service takes an event of this name, but in another version: such an
+// event is parked, never dropped, as somebody published what this service ought to understand.
+func (d *Definition[W]) OtherVersion(eventType string) bool {
+	got := strings.Split(eventType, ".")
+	if len(got) != 4 || d.Consumes(eventType) {
+		return false
+	}
+	for name := range d.byEvent {
+		want := strings.Split(name, ".")
+		if got[0] == want[0] && got[1] == want[1] && got[3] == want[3] {
+			return true
+		}
+	}
+	return false
+}
+
 // Listens says whether the service takes whole topics as Records instead of decoded events.
 func (d *Definition[W]) Listens() bool { return d.listens != nil }
 

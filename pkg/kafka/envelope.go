@@ -70,15 +70,19 @@ func Type(r *kgo.Record) string {
 	return ""
 }
 
-// ParseEnvelope reads the headers of a record. A record without a ce_id, ce_subject or readable
+// ParseEnvelope reads the headers of a record. One of another CloudEvents version or content type, without a ce_id, ce_subject or readable
 // ce_time comes back with a *fault.DecodeError and with what could be read: the subject falls back to
 // the record's key, so that it can be parked beside the order it is about.
 func ParseEnvelope(r *kgo.Record) (Envelope, error) {
 	e := Envelope{Type: Type(r), Subject: string(r.Key)}
-	var bad string
+	var bad, spec, content string
 	for i := range r.Headers {
 		value := string(r.Headers[i].Value)
 		switch r.Headers[i].Key {
+		case "ce_specversion":
+			spec = value
+		case "content-type":
+			content = value
 		case "ce_id":
 			e.ID = value
 		case "ce_source":
@@ -108,6 +112,10 @@ func ParseEnvelope(r *kgo.Record) (Envelope, error) {
 		}
 	}
 	switch {
+	case spec != "1.0":
+		bad = "ce_specversion is not 1.0"
+	case content != ContentType:
+		bad = "content-type is not " + ContentType
 	case e.ID == "":
 		bad = "no ce_id"
 	case e.Subject == "":

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -141,15 +142,18 @@ func durable(ctx context.Context, admin *kadm.Client, details kadm.TopicDetails,
 		if rc.Err != nil {
 			return fmt.Errorf("describe topic %s: %w", rc.Name, rc.Err)
 		}
-		minISR := "1"
+		minISR := 1
 		for _, kv := range rc.Configs {
 			if kv.Key == "min.insync.replicas" {
-				minISR = kv.MaybeValue()
+				minISR, err = strconv.Atoi(kv.MaybeValue())
+				if err != nil {
+					return fmt.Errorf("topic %s: min.insync.replicas: %w", rc.Name, err)
+				}
 			}
 		}
 		for _, p := range slices.SortedFunc(maps.Values(details[rc.Name].Partitions), byPartition) {
-			if len(p.Replicas) < 3 || minISR < "2" {
-				return fmt.Errorf("topic %s partition %d has %d replicas and min.insync.replicas %s; 3 and 2 are needed, or DURABILITY=single for development",
+			if len(p.Replicas) < 3 || minISR < 2 {
+				return fmt.Errorf("topic %s partition %d has %d replicas and min.insync.replicas %d; 3 and 2 are needed, or DURABILITY=single for development",
 					rc.Name, p.Partition, len(p.Replicas), minISR)
 			}
 		}
