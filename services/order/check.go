@@ -167,6 +167,9 @@ func (o *Order) checkSum(c Place) *fault.Refusal {
 	fee := c.Rules.Fee(o.ItemsAmount)
 	due := o.ItemsAmount + fee - c.DiscountAmount - c.PointAmount
 	switch {
+	case c.PointAmount > 0 && o.Currency != c.Rules.PointCurrency:
+		return fault.Unprocessable(fault.CodeCurrencyMismatch, "Points do not pay for an order in "+o.Currency+".",
+			fault.FieldError{Pointer: "/pointAmount", Code: fault.CodeCurrencyMismatch, Detail: "points are worth " + c.Rules.PointCurrency})
 	case c.DeliveryFee != fee:
 		return mismatch("/deliveryFee", fmt.Sprintf("delivery costs %d", fee))
 	case c.DiscountAmount > 0 && len(o.CouponRefs) == 0:

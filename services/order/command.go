@@ -20,6 +20,8 @@ type Rules struct {
 	MaxQuantity int64
 	// MaxItems is the number of different lines; 0: any.
 	MaxItems int
+	// PointCurrency is the one currency that points pay, one minor unit each; "": none.
+	PointCurrency string
 }
 
 // PlaceItem is one line of the request, as it stands there: pointers into the request count these.

@@ -34,7 +34,7 @@ func placeTwo() Place {
 	return Place{
 		OrderID: "o", UserID: "u", BodyHash: "h", PaymentAmount: 2000, PaymentType: Credit,
 		Items: []PlaceItem{{ProductID: "p", Quantity: 2}},
-		Rules: Rules{DoubleClickWindow: 5 * time.Second, PendingTimeout: time.Minute, CouponTimeout: 10 * time.Second},
+		Rules: Rules{DoubleClickWindow: 5 * time.Second, PendingTimeout: time.Minute, CouponTimeout: 10 * time.Second, PointCurrency: "KRW"},
 	}
 }
 
@@ -76,6 +76,9 @@ func TestPlace(t *testing.T) {
 		{"unknown product", func(c *Place) { c.Items = append(c.Items, PlaceItem{"x", 1, nil}) }, "422 unknown_product /items/1/productId"},
 		{"not on sale", func(c *Place) { c.Items = append(c.Items, PlaceItem{"off", 1, nil}) }, "422 product_not_on_sale /items/1/productId"},
 		{"another price", func(c *Place) { c.Items[0].ProductPrice = claim(999) }, "422 price_changed /items/0/productPrice"},
+		{"points in another currency", func(c *Place) {
+			c.Items, c.PointAmount, c.PaymentAmount = []PlaceItem{{"usd", 2, nil}}, 1, 1
+		}, "422 currency_mismatch /pointAmount"},
 		{"two currencies", func(c *Place) { c.Items = append(c.Items, PlaceItem{"usd", 1, nil}) }, "422 currency_mismatch /items/1/productId"},
 		{"several things wrong", func(c *Place) {
 			c.Items = []PlaceItem{{"p", 1, claim(1)}, {"x", 1, nil}}

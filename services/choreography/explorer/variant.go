@@ -150,7 +150,7 @@ func (v Variant) place() order.Place {
 		OrderID: orderID, UserID: userID, BodyHash: "hash", CouponPolicy: v.Policy, PointAmount: v.Points,
 		Items:       []order.PlaceItem{{ProductID: productID, Quantity: pieces - 1}, {ProductID: productID, Quantity: 1}},
 		PaymentType: order.Credit, PaymentToken: "tok_ok", AddressID: addressID,
-		Rules: order.Rules{CouponTimeout: couponTimeout, PendingTimeout: pendingTimeout},
+		Rules: order.Rules{CouponTimeout: couponTimeout, PendingTimeout: pendingTimeout, PointCurrency: "KRW"},
 	}
 	if v.PayType != "" {
 		c.PaymentType = v.PayType

@@ -36,6 +36,8 @@ type Config struct {
 	// DeliveryFee in the minor unit, and the sum of items from which delivery is free; 0 is never by sum.
 	DeliveryFee      int64 `env:"DELIVERY_FEE" envDefault:"0"`
 	FreeDeliveryFrom int64 `env:"FREE_DELIVERY_FROM" envDefault:"0"`
+	// PointCurrency is the one currency that points pay, one minor unit each.
+	PointCurrency string `env:"POINT_CURRENCY" envDefault:"KRW"`
 	// MembersFile names members' addresses until member.v1 does; see package member. Empty is none.
 	MembersFile string `env:"MEMBERS_FILE"`
 }
@@ -66,7 +68,7 @@ func (c *Config) rules() order.Rules {
 	return order.Rules{
 		DoubleClickWindow: c.DoubleClickWindow, PendingTimeout: c.PendingTimeout, TransferTimeout: c.TransferTimeout,
 		CouponTimeout: c.CouponTimeout, DeliveryFee: c.DeliveryFee, FreeDeliveryFrom: c.FreeDeliveryFrom,
-		MaxQuantity: c.MaxQuantity, MaxItems: c.MaxItems,
+		MaxQuantity: c.MaxQuantity, MaxItems: c.MaxItems, PointCurrency: c.PointCurrency,
 	}
 }
 
