@@ -93,7 +93,7 @@ var registry = []Code{
 	{CodeQuantityLimit, http.StatusUnprocessableEntity, "Quantity limit", "More pieces than one order may hold.", false},
 	{CodeUnknownCoupon, http.StatusUnprocessableEntity, "Unknown coupon", "There is no such coupon or policy.", false},
 	{CodeCouponNotValid, http.StatusUnprocessableEntity, "Coupon not valid", "The coupon is used, expired or not for this order.", false},
-	{CodeCurrencyMismatch, http.StatusUnprocessableEntity, "Currency mismatch", "The items of one order are of different currencies.", false},
+	{CodeCurrencyMismatch, http.StatusUnprocessableEntity, "Currency mismatch", "The items of one order are of different currencies, or its points are worth another one.", false},
 	{CodePaymentTypeUnavailable, http.StatusUnprocessableEntity, "Payment type unavailable", "This payment type cannot be used at the moment.", false},
 	{CodeIdempotencyKeyReused, http.StatusUnprocessableEntity, "Idempotency key reused", "The Idempotency-Key was used before with another body.", false},
 	{CodeCartEmpty, http.StatusUnprocessableEntity, "Cart empty", "There is nothing in the cart to order.", false},

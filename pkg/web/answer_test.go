@@ -52,7 +52,7 @@ func TestPaging(t *testing.T) {
 	t.Parallel()
 	for query, want := range map[string]web.Page{
 		"": {Limit: 20}, "?limit=1": {Limit: 1}, "?limit=100&startingAfter=x%2Fy": {Limit: 100, StartingAfter: "x/y"},
-		"?limit=0": {}, "?limit=101": {}, "?limit=-1": {}, "?limit=ten": {}, "?limit=1.0": {}, "?startingAfter=" + strings.Repeat("x", 256): {},
+		"?limit=0": {}, "?limit=": {}, "?limit=101": {}, "?limit=-1": {}, "?limit=ten": {}, "?limit=1.0": {}, "?startingAfter=" + strings.Repeat("x", 256): {},
 	} {
 		c, _ := queryContext("/" + query)
 		page, err := web.PageOf(c)

@@ -52,7 +52,7 @@ func Server(cfg Config, e *echo.Echo) *http.Server {
 	cfg = cfg.withDefaults()
 	draining := make(chan struct{})
 	srv := &http.Server{
-		Handler:           e,
+		Handler:           headAsGet(e),
 		ReadHeaderTimeout: cfg.ReadHeaderTimeout,
 		ReadTimeout:       cfg.ReadTimeout,
 		WriteTimeout:      cfg.WriteTimeout,
@@ -64,6 +64,19 @@ func Server(cfg Config, e *echo.Echo) *http.Server {
 	}
 	srv.RegisterOnShutdown(sync.OnceFunc(func() { close(draining) }))
 	return srv
+}
+
+// headAsGet routes a HEAD as the GET whose head it asks for (RFC 9110 9.3.2), so that no route has to be registered
+// twice. The handler sees a copy of the request: net/http looks at the original and sends no body.
+func headAsGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			get := *r
+			get.Method = http.MethodGet
+			r = &get
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Draining is closed when the server that carries this request begins to shut down. Without such a server (httptest)

@@ -99,6 +99,33 @@ func do(t *testing.T, method, url, body string, headers ...string) answer {
 	return a
 }
 
+func TestHeadIsTheHeadOfGet(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, web.Config{}, func(e *echo.Echo) {
+		e.GET("/thing", func(c echo.Context) error { return web.JSONWithETag(c, "7", map[string]int{"n": 1}) })
+	})
+	heads := map[string]http.Header{}
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		req, err := http.NewRequestWithContext(t.Context(), method, srv.URL+"/thing", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if err != nil || res.StatusCode != http.StatusOK || (len(body) == 0) != (method == http.MethodHead) {
+			t.Errorf("%s: %d, %d bytes, %v", method, res.StatusCode, len(body), err)
+		}
+		heads[method] = res.Header
+	}
+	if get, head := heads[http.MethodGet].Get("ETag"), heads[http.MethodHead].Get("ETag"); get == "" || get != head {
+		t.Errorf("ETag of GET %q, of HEAD %q", get, head)
+	}
+}
+
 func TestEveryErrorIsAProblem(t *testing.T) {
 	t.Parallel()
 	log := &lines{}

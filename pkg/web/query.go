@@ -49,11 +49,10 @@ func PageOf(c echo.Context) (Page, error) {
 	if len(page.StartingAfter) > 255 {
 		return page, InvalidParameter("startingAfter", "startingAfter is longer than 255 characters.")
 	}
-	text := c.QueryParam("limit")
-	if text == "" {
+	if !c.QueryParams().Has("limit") {
 		return page, nil
 	}
-	limit, err := strconv.Atoi(text)
+	limit, err := strconv.Atoi(c.QueryParam("limit"))
 	if err != nil || limit < 1 || limit > maxLimit {
 		return page, InvalidParameter("limit", "limit must be an integer from 1 to 100.")
 	}

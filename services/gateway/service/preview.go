@@ -157,6 +157,9 @@ func (s *server) addCoupon(ctx context.Context, c upstream.Caller, member string
 	var part orderPart
 	var quote couponQuote
 	err := json.Unmarshal(order, &part)
+	if err == nil && part.Currency == "" {
+		return // no item is known, so there is nothing that coupons could be worth
+	}
 	if err == nil {
 		var body []byte
 		body, err = json.Marshal(map[string]any{

@@ -73,6 +73,7 @@ func TestPlaceRefuses(t *testing.T) {
 		{"a transfer", "m1", with(map[string]any{"paymentType": "TRANSFER"}), 422, "payment_type_unavailable", "/paymentType"},
 		{"an unknown product", "m1", with(map[string]any{"items": item(map[string]any{"productId": "?", "quantity": 1})}), 422, "unknown_product", "/items/0/productId"},
 		{"a product not on sale", "m1", with(map[string]any{"items": item(map[string]any{"productId": "OFF", "quantity": 1})}), 422, "product_not_on_sale", "/items/0/productId"},
+		{"a negative price", "m1", with(map[string]any{"items": item(map[string]any{"productId": "P", "quantity": 1, "productPrice": -1})}), 400, "invalid_field", "/items/0/productPrice"},
 		{"an old price", "m1", with(map[string]any{"items": item(map[string]any{"productId": "P", "quantity": 1, "productPrice": 9})}), 422, "price_changed", "/items/0/productPrice"},
 		{"a wrong sum", "m1", with(map[string]any{"paymentAmount": 1}), 422, "amount_mismatch", "/paymentAmount"},
 		{"a wrong fee", "m1", with(map[string]any{"deliveryFee": 1}), 422, "amount_mismatch", "/deliveryFee"},

@@ -81,6 +81,7 @@ func (r *placeRequest) items(bad *web.Fields) []order.PlaceItem {
 		bad.Missing(at+"/quantity", item.Quantity == nil)
 		id := web.Or(item.ProductID, "-")
 		bad.Invalid(at+"/productId", id == "" || !web.Printable(id, maxID), "The id is 1 to 100 printable characters.")
+		bad.Invalid(at+"/productPrice", web.Or(item.ProductPrice, 0) < 0, "A price is not negative.")
 		items[i] = order.PlaceItem{ProductID: id, Quantity: web.Or(item.Quantity, 0), ProductPrice: item.ProductPrice}
 	}
 	return items
