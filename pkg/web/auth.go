@@ -173,8 +173,13 @@ func (v *Verifier) Verify(token string) (Identity, error) {
 		return identity, nil
 	}
 	claims := jwt.MapClaims{}
-	if _, err := v.parser.ParseWithClaims(token, claims, v.keys); err != nil {
+	parsed, err := v.parser.ParseWithClaims(token, claims, v.keys)
+	if err != nil {
 		return Identity{}, fmt.Errorf("verify token: %w", err)
+	}
+	if _, has := parsed.Header["crit"]; has {
+		// RFC 7515 4.1.11: what is marked critical must be understood, and nothing of it is here.
+		return Identity{}, errors.New("verify token: a critical header is not understood")
 	}
 	identity, err := v.identity(claims)
 	if err != nil {

@@ -182,6 +182,12 @@ func TestTokenCorpus(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want test1234 without roles", name, identity, err)
 		}
 	}
+	critical := jwt.NewWithClaims(ed, goodClaims())
+	critical.Header["kid"], critical.Header["crit"], critical.Header["x"] = "ed", []string{"x"}, "y"
+	unheeded, err := critical.SignedString(k.ed)
+	if err != nil {
+		t.Fatal(err)
+	}
 	publicEd := []byte(k.ed.Public().(ed25519.PublicKey))
 	bad := map[string]string{
 		"none":                     sign(t, none, jwt.UnsafeAllowNoneSignatureType, "ed", nil),
@@ -215,6 +221,7 @@ func TestTokenCorpus(t *testing.T) {
 		"subject with a zero":      sign(t, ed, k.ed, "ed", set("sub", "a\x00b")),
 		"endless subject":          sign(t, ed, k.ed, "ed", set("sub", strings.Repeat("s", 300))),
 		"claims tampered":          forged(`{"iss":"` + testIssuer + `","aud":"quadrille","sub":"op","roles":["operator"],"exp":9999999999}`),
+		"unknown critical header":  unheeded,
 		"no signature":             parts[0] + "." + parts[1] + ".",
 		"signature of another one": parts[0] + "." + parts[1] + "." + strings.Split(sign(t, ed, k.ed, "ed", set("sub", "x")), ".")[2],
 		"two parts":                parts[0] + "." + parts[1],
