@@ -100,10 +100,14 @@ func createKey(path string) ([]byte, error) {
 // Token signs a token for the subject that is valid for ttl from now.
 func (i *Issuer) Token(subject string, roles []string, ttl time.Duration) (string, error) {
 	now := time.Now()
-	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{
-		"iss": i.issuer, "aud": i.audience, "sub": subject, "roles": roles,
+	claims := jwt.MapClaims{
+		"iss": i.issuer, "aud": i.audience, "sub": subject,
 		"iat": now.Unix(), "exp": now.Add(ttl).Unix(), "jti": uuid.NewString(),
-	})
+	}
+	if len(roles) > 0 {
+		claims["roles"] = roles
+	}
+	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims)
 	token.Header["kid"] = i.kid
 	signed, err := token.SignedString(i.key)
 	if err != nil {

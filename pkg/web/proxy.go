@@ -23,10 +23,12 @@ import (
 )
 
 // NewTransport returns a transport for [Proxy]: many idle connections to few hosts, no compression on the way, and a
-// limit for the head of an answer that outlasts `Prefer: wait=30`.
+// limit for the head of an answer that outlasts `Prefer: wait=30`. Connecting may take 5 s: a service that is down
+// refuses at once, and in a rush that opens hundreds of connections on a busy machine one of them may well take a
+// second, as a lost first packet does.
 func NewTransport() *http.Transport {
 	return &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		MaxIdleConns:          2048,
 		MaxIdleConnsPerHost:   512,
 		IdleConnTimeout:       60 * time.Second,

@@ -38,6 +38,12 @@ func TestStartStopStart(t *testing.T) {
 	}
 	points, orders := pointsOf(t, first), ordersOf(t, first.client("CUSTOMER_TOKEN"))
 
+	// What an operator changed stays changed: the next start neither seeds it again nor waits for it.
+	if _, err := first.client("OPERATOR_TOKEN").Call(t.Context(), rest.Request{
+		Method: http.MethodPatch, Path: "/ops/v1/products/" + local.SoldOut, Body: map[string]any{"onSale": false},
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
 	begin := time.Now()
 	if code := first.signal(syscall.SIGINT); code != 0 {
 		t.Errorf("interrupted, it ends with %d:\n%s", code, first.screen.String())

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/quadrille-io/quadrille/pkg/fault"
 	"github.com/quadrille-io/quadrille/pkg/web"
 	"github.com/quadrille-io/quadrille/services/quadrille/rest"
 )
@@ -149,7 +150,7 @@ func (s *System) awaitGoods(ctx context.Context) error {
 	return nil
 }
 
-// AwaitOrderable waits until a product can be ordered.
+// AwaitOrderable waits until order knows a product: its price list is fed by stock's events.
 func AwaitOrderable(ctx context.Context, customer rest.Client, productID string) error {
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
@@ -171,6 +172,7 @@ func orderable(ctx context.Context, customer rest.Client, productID string) erro
 		Items    []struct{} `json:"items"`
 		Problems []struct {
 			Pointer string `json:"pointer"`
+			Code    string `json:"code"`
 			Detail  string `json:"detail"`
 		} `json:"problems"`
 	}
@@ -182,8 +184,12 @@ func orderable(ctx context.Context, customer rest.Client, productID string) erro
 		return err
 	}
 	for _, p := range preview.Problems {
-		if p.Pointer == "/items/0/productId" {
+		switch {
+		case p.Pointer != "/items/0/productId":
+		case p.Code == fault.CodeUnknownProduct:
 			return errors.New(p.Detail)
+		default:
+			return nil // known, and not on sale any more: an operator changed what was seeded
 		}
 	}
 	if len(preview.Items) == 0 {
