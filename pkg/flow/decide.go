@@ -27,13 +27,19 @@ type Outcome struct {
 
 // Decide runs the one function that is declared for the input. An undeclared event or call, an input
 // nobody declared, and a panic come back as *fault.PanicError: deterministic mistakes of the code or
-// of the event, for which the caller parks the subject and goes on with the others.
+// of the event, for which the caller parks the subject and goes on with the others. Nothing of the outcome
+// is kept then, but the World may be half changed: it must not be saved, nor decided on again.
 func (d *Definition[W]) Decide(w *W, in Input) (out Outcome, err error) {
 	h := d.byInput[reflect.TypeOf(in.Msg)]
 	if h == nil {
 		return out, &fault.PanicError{Where: d.name, Value: fmt.Errorf("no decide function for %T", in.Msg)}
 	}
-	err = fault.Guard(h.fn, func() error { return h.run(w, in, &out) })
+	err = fault.Guard(h.fn, func() error {
+		// run has taken what was asked for if it came so far. If not, the calls would otherwise be found
+		// by the next decision on this World, and be its own.
+		defer drop(w)
+		return h.run(w, in, &out)
+	})
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -46,7 +52,12 @@ func (h *Handler[W]) run(w *W, in Input, out *Outcome) error {
 	out.Reply = reply
 	for i, e := range events {
 		message, cause := Unwrap(e)
-		name := message.ProtoReflect().Descriptor().FullName()
+		reflected := message.ProtoReflect()
+		name := reflected.Descriptor().FullName()
+		if !reflected.IsValid() {
+			// It would encode as an event with every field empty.
+			return fmt.Errorf("emitted a nil %s", name)
+		}
 		if !slices.Contains(h.emits, name) {
 			return fmt.Errorf("emitted %s, which it does not declare", name)
 		}

@@ -43,7 +43,11 @@ const (
 )
 
 func (k Kind) String() string {
-	return [...]string{"", "event", "command", "answer", "deadline"}[k]
+	names := [...]string{"", "event", "command", "answer", "deadline"}
+	if k < 0 || int(k) >= len(names) {
+		return fmt.Sprintf("kind %d", int(k))
+	}
+	return names[k]
 }
 
 // Handler binds one type of input to the function that decides it. It is made by On, OnCommand,
@@ -132,8 +136,9 @@ type Definition[W any] struct {
 	listens  []string
 }
 
-// Service declares a service. It panics on two handlers for one input and on an event that is
-// declared as emitted but belongs to another service: both are mistakes of a programmer, found at start.
+// Service declares a service. It panics on two handlers for one input, on an event that is declared as
+// emitted but belongs to another service, on an event taken that belongs to none, and on a listener that
+// names no topic or has an On beside it: mistakes of a programmer, found at start.
 func Service[W any](name string, handlers ...*Handler[W]) *Definition[W] {
 	d := &Definition[W]{
 		name: name, handlers: handlers,
@@ -145,16 +150,23 @@ func Service[W any](name string, handlers ...*Handler[W]) *Definition[W] {
 		}
 		d.byInput[h.input] = h
 		switch {
-		case h.listens != nil:
+		case h.input == recordType:
 			d.listens = h.listens
 		case h.kind == KindEvent:
 			d.byEvent[h.name] = h
+		}
+		if h.kind == KindEvent && h.input != recordType && Owner(h.name) == "" {
+			panic(fmt.Sprintf("flow: service %s takes %s, which no service may emit", name, h.name))
 		}
 		for _, e := range h.emits {
 			if owner := Owner(string(e)); owner != name {
 				panic(fmt.Sprintf("flow: service %s declares to emit %s, which only %s may", name, e, owner))
 			}
 		}
+	}
+	if d.Listens() && len(d.byEvent) > 0 {
+		// A listener is given every record undecoded, so the On functions would never be called.
+		panic(fmt.Sprintf("flow: service %s has a listener and takes events beside it", name))
 	}
 	return d
 }

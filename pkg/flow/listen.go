@@ -2,6 +2,7 @@ package flow
 
 import (
 	"reflect"
+	"slices"
 	"time"
 )
 
@@ -25,15 +26,21 @@ type Record struct {
 	Payload       []byte
 }
 
+// recordType is the input of every listener.
+var recordType = reflect.TypeFor[Record]()
+
 // Subject makes a Record an input of its own subject.
 func (r Record) Subject() string { return r.SubjectID }
 
 // Listen binds a function to every event on whole topics, whatever its type. Topics are without
-// prefix. A service has at most one listener, and no On beside it.
+// prefix, at least one. A service has at most one listener, and no On beside it.
 func Listen[W any](topics []string, decide func(*W, Record, Meta) []Event) *Handler[W] {
+	if len(topics) == 0 {
+		panic("flow: " + funcName(decide) + " listens to no topic")
+	}
 	return &Handler[W]{
-		kind: KindEvent, input: reflect.TypeFor[Record](), fn: funcName(decide), name: "*",
-		listens: topics,
+		kind: KindEvent, input: recordType, fn: funcName(decide), name: "*",
+		listens: slices.Clone(topics),
 		decide: func(w *W, msg any, m Meta) (Reply, []Event) {
 			return Reply{}, decide(w, msg.(Record), m)
 		},

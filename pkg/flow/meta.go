@@ -48,12 +48,14 @@ type caused struct {
 }
 
 // Because says which event caused e, where it is not the one being handled: for a provider's answer,
-// a webhook or a deadline it is the event that opened that wait. An empty cause changes nothing.
+// a webhook or a deadline it is the event that opened that wait. An empty cause changes nothing. Said
+// twice, the last one holds.
 func Because(cause string, e Event) Event {
 	if cause == "" {
 		return e
 	}
-	return caused{Message: e, cause: cause}
+	message, _ := Unwrap(e)
+	return caused{Message: message, cause: cause}
 }
 
 // Unwrap separates an event from the cause that Because gave it ("" if none).

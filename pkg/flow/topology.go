@@ -52,10 +52,11 @@ func (t Topology) Topics() []string {
 }
 
 // Check refuses a choreography in which somebody waits for an event that nobody emits, or in which an
-// event is emitted that nobody takes (a listener takes everything on its topics).
+// event is emitted that nobody takes (a listener takes everything on its topics), or in which somebody
+// listens to a topic that nobody publishes on.
 func Check(all ...Topology) error {
 	emitted, consumed := map[string]bool{}, map[string]bool{}
-	listened := map[string]bool{}
+	listened, published := map[string]bool{}, map[string]bool{}
 	for _, t := range all {
 		for _, topic := range t.Listens {
 			listened[topic] = true
@@ -63,6 +64,7 @@ func Check(all ...Topology) error {
 		for _, e := range t.Edges {
 			for _, name := range e.Emits {
 				emitted[name] = true
+				published[Topic(name)] = true
 			}
 			if e.Kind == KindEvent {
 				consumed[e.Input] = true
@@ -78,6 +80,11 @@ func Check(all ...Topology) error {
 	for name := range emitted {
 		if !consumed[name] && !listened[Topic(name)] {
 			wrong = append(wrong, fmt.Sprintf("%s is emitted, but no service takes it", name))
+		}
+	}
+	for topic := range listened {
+		if !published[topic] {
+			wrong = append(wrong, fmt.Sprintf("%s is listened to, but no service publishes on it", topic))
 		}
 	}
 	if len(wrong) == 0 {
