@@ -38,7 +38,7 @@ type Envelope struct {
 
 // Headers writes the envelope as record headers, in a fixed order.
 func (e Envelope) Headers() []outbox.Header {
-	headers := make([]outbox.Header, 0, 14)
+	headers := make([]outbox.Header, 0, 13)
 	add := func(key, value string) {
 		if value != "" {
 			headers = append(headers, outbox.Header{Key: key, Value: value})
@@ -70,61 +70,89 @@ func Type(r *kgo.Record) string {
 	return ""
 }
 
-// ParseEnvelope reads the headers of a record. One of another CloudEvents version or content type, without a ce_id, ce_subject or readable
-// ce_time comes back with a *fault.DecodeError and with what could be read: the subject falls back to
-// the record's key, so that it can be parked beside the order it is about.
+// ParseEnvelope reads the headers of a record. One of another CloudEvents version or content type, without a
+// ce_id, ce_type, ce_source or ce_subject, or without a readable ce_time and ce_sequence, comes back with a
+// *fault.DecodeError and with what could be read: the subject falls back to the record's key, so that it can
+// be parked beside the order it is about ("" only if there is no key either). Of a header that stands there
+// twice the last one holds, of ce_type the first, as Type reads it.
 func ParseEnvelope(r *kgo.Record) (Envelope, error) {
-	e := Envelope{Type: Type(r), Subject: string(r.Key)}
-	var bad, spec, content string
+	w := wire{Envelope: Envelope{Type: Type(r)}}
 	for i := range r.Headers {
-		value := string(r.Headers[i].Value)
-		switch r.Headers[i].Key {
-		case "ce_specversion":
-			spec = value
-		case "content-type":
-			content = value
-		case "ce_id":
-			e.ID = value
-		case "ce_source":
-			e.Source = value
-		case "ce_subject":
-			e.Subject = value
-		case "ce_time":
-			t, err := time.Parse(time.RFC3339Nano, value)
-			if err != nil {
-				bad = "ce_time is not a time"
-			}
-			e.Time = t
-		case "ce_sequence":
-			n, err := strconv.ParseInt(value, 10, 64)
-			if err != nil {
-				bad = "ce_sequence is not a number"
-			}
-			e.Sequence = n
-		case "ce_causationid":
-			e.Causation = value
-		case "ce_commandid":
-			e.Command = value
-		case "ce_correlationid":
-			e.Correlation = value
-		case "traceparent":
-			e.TraceParent = value
+		if text := w.attribute(r.Headers[i].Key); text != nil {
+			*text = string(r.Headers[i].Value)
 		}
 	}
-	switch {
-	case spec != "1.0":
-		bad = "ce_specversion is not 1.0"
-	case content != ContentType:
-		bad = "content-type is not " + ContentType
-	case e.ID == "":
-		bad = "no ce_id"
-	case e.Subject == "":
-		bad = "no ce_subject and no key"
-	case e.Time.IsZero() && bad == "":
-		bad = "no ce_time"
+	bad := w.read()
+	if w.Subject == "" {
+		w.Subject = string(r.Key)
 	}
 	if bad != "" {
-		return e, &fault.DecodeError{Type: e.Type, Reason: bad}
+		return w.Envelope, &fault.DecodeError{Type: w.Type, Reason: bad}
 	}
-	return e, nil
+	return w.Envelope, nil
+}
+
+// wire is an envelope whose headers are not judged yet, with those that are more or less than a text of it.
+type wire struct {
+	Envelope
+	spec, content, time, sequence string
+}
+
+// attribute is where a header's value belongs, nil if nowhere.
+func (w *wire) attribute(header string) *string {
+	switch header {
+	case "ce_specversion":
+		return &w.spec
+	case "content-type":
+		return &w.content
+	case "ce_id":
+		return &w.ID
+	case "ce_source":
+		return &w.Source
+	case "ce_subject":
+		return &w.Subject
+	case "ce_time":
+		return &w.time
+	case "ce_sequence":
+		return &w.sequence
+	case "ce_causationid":
+		return &w.Causation
+	case "ce_commandid":
+		return &w.Command
+	case "ce_correlationid":
+		return &w.Correlation
+	case "traceparent":
+		return &w.TraceParent
+	}
+	return nil
+}
+
+// read fills in the time and the number and says what is wrong with the envelope, "" if nothing is.
+func (w *wire) read() (bad string) {
+	// An offset can push a time that reads well out of the years that can be written again.
+	if at, err := time.Parse(time.RFC3339Nano, w.time); err == nil && at.UTC().Year() >= 0 && at.UTC().Year() <= 9999 {
+		w.Time = at.UTC()
+	}
+	if n, err := strconv.ParseInt(w.sequence, 10, 64); err == nil && n > 0 {
+		w.Sequence = n
+	}
+	switch {
+	case w.spec != "1.0":
+		return "ce_specversion is not 1.0"
+	case w.content != ContentType:
+		return "content-type is not " + ContentType
+	case w.ID == "":
+		return "no ce_id"
+	case w.Type == "":
+		return "no " + HeaderType
+	case w.Source == "":
+		return "no ce_source"
+	case w.Subject == "":
+		return "no ce_subject"
+	case w.Time.IsZero():
+		return "ce_time is not a time"
+	case w.Sequence == 0:
+		return "ce_sequence is not a number from 1"
+	}
+	return ""
 }

@@ -115,7 +115,8 @@ func lookup(ctx context.Context, admin *kadm.Client, c Config, names []string) (
 	for _, name := range names {
 		d, ok := details[name]
 		switch {
-		case !ok || errors.Is(d.Err, kerr.UnknownTopicOrPartition) || d.Err == nil && len(d.Partitions) == 0:
+		case !ok || kerr.IsRetriable(d.Err) || d.Err == nil && len(d.Partitions) == 0:
+			// UNKNOWN_TOPIC_OR_PARTITION is retriable, and so is a leader that is being elected.
 			return nil, fmt.Errorf("%w: %s", errNotThere, name)
 		case d.Err != nil:
 			return nil, fmt.Errorf("look up topic %s: %w", name, d.Err)
