@@ -222,6 +222,7 @@ func undecodable(t *testing.T, i *instance) string {
 	for name, value := range map[string]string{
 		"ce_id": uuid.Must(uuid.NewV7()).String(), "ce_type": "quadrille.order.v1.OrderCreated", "ce_subject": id,
 		"ce_source": "/quadrille/order", "ce_time": time.Now().UTC().Format(time.RFC3339Nano), "ce_sequence": "1",
+		"ce_specversion": "1.0", "content-type": "application/protobuf",
 	} {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: name, Value: []byte(value)})
 	}
