@@ -263,8 +263,5 @@ func (p *Postgres) Done() <-chan struct{} { return p.proc.done }
 // Pid is the process id of the server.
 func (p *Postgres) Pid() int { return p.proc.cmd.Process.Pid }
 
-// Port is the TCP port on 127.0.0.1.
-func (p *Postgres) Port() int { return p.port }
-
 // DataDir is where the data really is.
 func (p *Postgres) DataDir() string { return p.dataDir }

@@ -66,14 +66,14 @@ func (e *Engine[W]) sweepOnce(ctx context.Context) error {
 func (e *Engine[W]) maintain(ctx context.Context) error {
 	tick := time.NewTicker(e.tuning.Sweep * 4)
 	defer tick.Stop()
-	daily := time.Now()
+	tidied := time.Now()
 	for {
 		if err := e.replayDue(ctx); err != nil && ctx.Err() == nil {
 			e.log.Warn("replay parked subjects", "error", err)
 		}
 		e.countParked(ctx)
-		if time.Since(daily) > time.Hour {
-			daily = time.Now()
+		if time.Since(tidied) > time.Hour {
+			tidied = time.Now()
 			if err := e.tidy(ctx); err != nil && ctx.Err() == nil {
 				e.log.Warn("tidy", "error", err)
 			}
