@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
@@ -110,6 +111,7 @@ func NewVerifier(ctx context.Context, cfg AuthConfig) (*Verifier, error) {
 		parser: jwt.NewParser(
 			jwt.WithValidMethods(cfg.Algorithms),
 			jwt.WithExpirationRequired(),
+			jwt.WithIssuedAt(),
 			jwt.WithLeeway(cfg.Leeway),
 			jwt.WithStrictDecoding(),
 		),
@@ -168,6 +170,9 @@ func (v *Verifier) Verify(token string) (Identity, error) {
 	if len(token) > longest {
 		return Identity{}, errors.New("verify token: longer than 8 KiB")
 	}
+	if strings.Trim(token, compactAlphabet) != "" {
+		return Identity{}, errors.New("verify token: a character that the compact form does not have")
+	}
 	sum, now := sha256.Sum256([]byte(token)), time.Now()
 	if identity, ok := v.cache.get(sum, now); ok {
 		return identity, nil
@@ -181,6 +186,9 @@ func (v *Verifier) Verify(token string) (Identity, error) {
 		// RFC 7515 4.1.11: what is marked critical must be understood, and nothing of it is here.
 		return Identity{}, errors.New("verify token: a critical header is not understood")
 	}
+	if err := v.unambiguous(token); err != nil {
+		return Identity{}, fmt.Errorf("verify token: %w", err)
+	}
 	identity, err := v.identity(claims)
 	if err != nil {
 		return Identity{}, fmt.Errorf("verify token: %w", err)
@@ -189,6 +197,31 @@ func (v *Verifier) Verify(token string) (Identity, error) {
 		v.cache.put(sum, identity, now, expires.Add(v.cfg.Leeway))
 	}
 	return identity, nil
+}
+
+// compactAlphabet is base64url and the dot between the parts (RFC 7515 section 3.1). The decoder alone would skip line
+// breaks, and one token could be written in many ways.
+const compactAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
+
+// unambiguous refuses a token in which a name stands twice (RFC 7515 section 4, RFC 7519 section 4): encoding/json
+// takes the last one, and whoever looks at the token before us may have taken the first. It comes after the signature,
+// so that strangers cannot make us do it.
+func (v *Verifier) unambiguous(token string) error {
+	for _, part := range strings.Split(token, ".")[:2] {
+		raw, err := v.parser.DecodeSegment(part)
+		if err != nil {
+			return err
+		}
+		if err := wellFormed(raw); err != nil {
+			return err
+		}
+		w := newWalker(raw)
+		w.value(nil, "", false)
+		if len(w.faults) > 0 {
+			return fmt.Errorf("%s at %s", w.faults[0].Code, w.faults[0].Pointer)
+		}
+	}
+	return nil
 }
 
 func (v *Verifier) identity(claims jwt.MapClaims) (Identity, error) {
@@ -201,7 +234,8 @@ func (v *Verifier) identity(claims jwt.MapClaims) (Identity, error) {
 		return Identity{}, errors.New("audience is not allowed")
 	}
 	subject, err := claims.GetSubject()
-	if err != nil || subject == "" || len(subject) > 255 || strings.ContainsRune(subject, 0) {
+	// U+FFFD is what encoding/json makes of everything that is no character, so two subjects would be one member.
+	if err != nil || subject == "" || len(subject) > 255 || !Printable(subject, 255) || strings.ContainsRune(subject, utf8.RuneError) {
 		return Identity{}, errors.New("subject is missing or not usable")
 	}
 	identity := Identity{Subject: subject}
@@ -246,7 +280,8 @@ func bearer(c echo.Context) (string, bool) {
 		return "", false
 	}
 	scheme, token, _ := strings.Cut(headers[0], " ")
-	token = strings.TrimSpace(token)
+	// One space or more stand between the two (RFC 9110 section 11.4), and nothing else that looks like one.
+	token = strings.TrimLeft(token, " ")
 	return token, strings.EqualFold(scheme, "Bearer") && token != ""
 }
 

@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -188,6 +189,19 @@ func TestTokenCorpus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// raw signs what no encoder would write.
+	raw := func(header, claims string) string {
+		text := b64([]byte(header)) + "." + b64([]byte(claims))
+		signature, err := ed.Sign(text, k.ed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text + "." + b64(signature)
+	}
+	ordinary := fmt.Sprintf(`"iss":%q,"aud":%q,"exp":%d`, testIssuer, testAudience, in(time.Minute))
+	if _, err := v.Verify(raw(`{"alg":"EdDSA","kid":"ed"}`, `{`+ordinary+`,"sub":"test1234"}`)); err != nil {
+		t.Errorf("written by hand: %v", err)
+	}
 	publicEd := []byte(k.ed.Public().(ed25519.PublicKey))
 	bad := map[string]string{
 		"none":                     sign(t, none, jwt.UnsafeAllowNoneSignatureType, "ed", nil),
@@ -220,6 +234,12 @@ func TestTokenCorpus(t *testing.T) {
 		"subject is a number":      sign(t, ed, k.ed, "ed", set("sub", 7)),
 		"subject with a zero":      sign(t, ed, k.ed, "ed", set("sub", "a\x00b")),
 		"endless subject":          sign(t, ed, k.ed, "ed", set("sub", strings.Repeat("s", 300))),
+		"issued in the future":     sign(t, ed, k.ed, "ed", set("iat", in(time.Minute))),
+		"subject with a line":      sign(t, ed, k.ed, "ed", set("sub", "a\nb")),
+		"subject no character":     raw(`{"alg":"EdDSA","kid":"ed"}`, `{`+ordinary+`,"sub":"\ud800"}`),
+		"subject twice":            raw(`{"alg":"EdDSA","kid":"ed"}`, `{`+ordinary+`,"sub":"op","sub":"test1234"}`),
+		"alg twice":                raw(`{"alg":"none","alg":"EdDSA","kid":"ed"}`, `{`+ordinary+`,"sub":"test1234"}`),
+		"line break inside":        signed[:10] + "\n" + signed[10:],
 		"claims tampered":          forged(`{"iss":"` + testIssuer + `","aud":"quadrille","sub":"op","roles":["operator"],"exp":9999999999}`),
 		"unknown critical header":  unheeded,
 		"no signature":             parts[0] + "." + parts[1] + ".",
