@@ -36,8 +36,20 @@ type KafkaConfig struct {
 	// Port on 127.0.0.1; 0 means one that is free. The controller takes
 	// another free one.
 	Port int
+	// Listeners are further ports; each tells its clients an address of its own.
+	Listeners []KafkaListener
 	// Progress is told, in words for a person, what takes time; may be nil.
 	Progress func(string)
+}
+
+// KafkaListener is a port whose clients are sent to another address: a Kafka client asks whom it first
+// reaches for the broker's address and dials that one, so a proxy before the broker only stays between
+// them where the broker tells the proxy's address.
+type KafkaListener struct {
+	// Port on 127.0.0.1; it must be free.
+	Port int
+	// Advertised is host:port of what stands before Port.
+	Advertised string
 }
 
 // Kafka is a running Apache Kafka: one node, broker and KRaft controller.
@@ -104,7 +116,7 @@ func (k *Kafka) launch(ctx context.Context, cfg KafkaConfig) error {
 	if k.cp, err = classPath(ctx, newStore(cache, k.say)); err != nil {
 		return err
 	}
-	if err := k.configure(ctx, cfg.Port); err != nil {
+	if err := k.configure(ctx, cfg); err != nil {
 		return err
 	}
 	if err := k.format(ctx); err != nil {
@@ -135,8 +147,9 @@ func classPath(ctx context.Context, s *store) (string, error) {
 
 // configure writes the server's configuration. Ports may change between runs:
 // the log knows nodes by number only.
-func (k *Kafka) configure(ctx context.Context, port int) error {
+func (k *Kafka) configure(ctx context.Context, cfg KafkaConfig) error {
 	var err error
+	port := cfg.Port
 	if port == 0 {
 		if port, err = freePort(ctx); err != nil {
 			return err
@@ -147,14 +160,16 @@ func (k *Kafka) configure(ctx context.Context, port int) error {
 		return err
 	}
 	k.addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	listeners, advertised, protocols := furtherListeners(cfg.Listeners)
 	properties := fmt.Sprintf(`process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:%[2]d
-listeners=PLAINTEXT://127.0.0.1:%[1]d,CONTROLLER://127.0.0.1:%[2]d
-advertised.listeners=PLAINTEXT://127.0.0.1:%[1]d
+listeners=PLAINTEXT://127.0.0.1:%[1]d,CONTROLLER://127.0.0.1:%[2]d%[4]s
+advertised.listeners=PLAINTEXT://127.0.0.1:%[1]d%[5]s
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT%[6]s
+num.network.threads=%[7]d
 log.dirs=%[3]s
 auto.create.topics.enable=false
 num.partitions=1
@@ -169,7 +184,7 @@ share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=100
 log.segment.bytes=67108864
-`, port, controller, filepath.Join(k.dir, "log"))
+`, port, controller, filepath.Join(k.dir, "log"), listeners, advertised, protocols, networkThreads(cfg.Listeners))
 	if err := writeAtomic(k.propertiesPath(), 0o600, strings.NewReader(properties)); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
@@ -177,6 +192,26 @@ log.segment.bytes=67108864
 		return fmt.Errorf("write logging configuration: %w", err)
 	}
 	return nil
+}
+
+// furtherListeners returns what each of three properties gets added.
+func furtherListeners(listeners []KafkaListener) (ports, advertised, protocols string) {
+	for i, l := range listeners {
+		name := fmt.Sprintf("PROXY%d", i+1)
+		ports += fmt.Sprintf(",%s://127.0.0.1:%d", name, l.Port)
+		advertised += fmt.Sprintf(",%s://%s", name, l.Advertised)
+		protocols += fmt.Sprintf(",%s:PLAINTEXT", name)
+	}
+	return ports, advertised, protocols
+}
+
+// networkThreads is Kafka's default for one listener; many have one each, as every listener gets that
+// many of its own.
+func networkThreads(listeners []KafkaListener) int {
+	if len(listeners) > 0 {
+		return 1
+	}
+	return 3
 }
 
 // log4jProperties: warnings to the standard output, which is a file.
