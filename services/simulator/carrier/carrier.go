@@ -23,6 +23,7 @@ package carrier
 import (
 	"context"
 	"log/slog"
+	"math"
 	"net/http"
 	"sync"
 	"time"
@@ -146,6 +147,13 @@ func (s *Server) Faults() *outage.Switch { return s.faults }
 
 // Undelivered is the number of webhooks nobody has taken yet.
 func (s *Server) Undelivered() int { return s.register.untoldCount() }
+
+// Bookings are all bookings, or those of one reference (if not ""), newest first: for checks that no
+// parcel was booked twice or left for a cancelled order.
+func (s *Server) Bookings(reference string) ([]Booking, error) {
+	list, _, err := s.register.list(reference, math.MaxInt)
+	return list, err
+}
 
 // Handler serves the calls of the package's description.
 func (s *Server) Handler() http.Handler {

@@ -1,0 +1,254 @@
+package races_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/quadrille-io/quadrille/pkg/engine"
+	"github.com/quadrille-io/quadrille/pkg/testkit"
+	"github.com/quadrille-io/quadrille/pkg/web"
+	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
+	"github.com/quadrille-io/quadrille/services/quadrille/local"
+	"github.com/quadrille-io/quadrille/services/quadrille/rest"
+	"github.com/quadrille-io/quadrille/services/simulator"
+	"github.com/quadrille-io/quadrille/services/simulator/carrier"
+	"github.com/quadrille-io/quadrille/services/simulator/payment"
+)
+
+// arena is a running shop with two replicas of everything: two gateways, each with services of its own
+// behind it, on the same databases, topics and groups, and with the same world outside.
+type arena struct {
+	replicas [2]*local.System
+	outside  *simulator.Simulators
+	// pools are the services' databases, to read the books.
+	pools map[string]*pgxpool.Pool
+	// ops is the operator's client at the first gateway.
+	ops  rest.Client
+	http *http.Client
+
+	ids     atomic.Int64
+	nextOne atomic.Int64 // the next member that no attack has used
+
+	// What was put in, for the books: pieces by product, points by member.
+	mu     sync.Mutex
+	pieces map[string]int64
+	points map[string]int64
+	// told are the differences that were reported already: one attack's win is not the next one's, too.
+	told map[string]bool
+}
+
+// citizens is how many members the shop knows beside the seeded ones.
+const citizens = 3*crowd + 100
+
+// webhookSecret is what the carrier signs with, known here to send its webhooks again.
+const webhookSecret = "the carrier's secret of this test"
+
+// open starts the shop. The first replica migrates, both work at the same time from then on.
+func open(t *testing.T) *arena {
+	t.Helper()
+	begin := time.Now()
+	a := &arena{
+		pools: map[string]*pgxpool.Pool{}, pieces: map[string]int64{}, points: map[string]int64{}, told: map[string]bool{},
+		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2 * crowd, IdleConnTimeout: time.Minute}},
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var lc net.ListenConfig
+	gateway, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.startOutside(ctx, t, "http://"+gateway.Addr().String())
+	cfg := a.config(t)
+	for i := range a.replicas {
+		own := cfg
+		own.Gateway = gateway
+		if i > 0 {
+			own.Gateway = nil
+		}
+		// The simulators that a replica starts by itself stand idle: their journals must not be shared.
+		dir := t.TempDir()
+		own.Simulators = simulator.Config{
+			Payment: payment.Config{Dir: dir + "/payment"}, Carrier: carrier.Config{Dir: dir + "/carrier"},
+		}
+		own.Simulators.Inbox.Dir = dir + "/inbox"
+		a.start(ctx, t, i, own)
+	}
+	if a.ops, err = a.replicas[0].Client(local.Operator, web.RoleOperator); err != nil {
+		t.Fatal(err)
+	}
+	a.ops.HTTP = a.http
+	t.Cleanup(a.http.CloseIdleConnections)
+	t.Logf("two replicas are open after %s", time.Since(begin).Round(time.Millisecond))
+	return a
+}
+
+// startOutside starts the provider, the carrier and the mail server that both replicas use.
+func (a *arena) startOutside(ctx context.Context, t *testing.T, gateway string) {
+	t.Helper()
+	var err error
+	a.outside, err = simulator.Start(ctx, simulator.Config{
+		Dir:     t.TempDir(),
+		Payment: payment.Config{SlowDelay: 200 * time.Millisecond},
+		Carrier: carrier.Config{
+			DispatchDelay: -1, WebhookURL: gateway + "/webhooks/shipping/simulator", WebhookSecret: webhookSecret,
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := a.outside.Close(); err != nil {
+			t.Errorf("stop the world outside: %v", err)
+		}
+	})
+}
+
+// config is what both replicas are told. The same folder gives them the same token key.
+func (a *arena) config(t *testing.T) local.Config {
+	t.Helper()
+	cfg := local.Config{
+		Dir: t.TempDir(), Databases: map[string]string{}, Brokers: testkit.Brokers(t), TopicPrefix: testkit.TopicPrefix(t),
+		Partitions: 4, Members: local.Members(), Tuning: engine.Tuning{Sweep: 100 * time.Millisecond},
+		Environment: map[string]string{
+			"LOG_LEVEL": "warn",
+			// What is attacked here is what stands behind the limits.
+			"RATE_PER_MEMBER": "0", "RATE_PER_ADDRESS": "0",
+			"OPERATORS_SMTP": a.outside.SMTPAddr,
+		},
+		ServiceEnvironment: map[string]map[string]string{
+			"order":    {"PENDING_TIMEOUT": "5m", "DOUBLE_CLICK_WINDOW": "1m"},
+			"payment":  {"PAYMENT_SIMULATOR_URL": a.outside.PaymentURL},
+			"shipping": {"CARRIER_URL": a.outside.CarrierURL, "CARRIER_WEBHOOK_SECRET": webhookSecret},
+			"mailer":   {"SMTP_ADDR": a.outside.SMTPAddr},
+		},
+	}
+	for _, name := range local.Services() {
+		cfg.Databases[name] = testkit.Database(t)
+		a.pools[name] = testkit.Pool(t, cfg.Databases[name])
+	}
+	for n := range citizens {
+		cfg.Members = append(cfg.Members, citizen(n))
+	}
+	return cfg
+}
+
+func (a *arena) start(ctx context.Context, t *testing.T, i int, cfg local.Config) {
+	t.Helper()
+	log := &buffer{}
+	cfg.Log = log
+	system, err := local.Start(ctx, cfg)
+	if err != nil {
+		t.Fatalf("replica %d: %v\n%s", i, err, log.String())
+	}
+	a.replicas[i] = system
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := system.Stop(ctx); err != nil {
+			t.Errorf("stop replica %d: %v", i, err)
+		}
+		if t.Failed() {
+			t.Logf("warnings and errors of replica %d:\n%s", i, log.String())
+		}
+	})
+}
+
+func citizen(n int) *memberv1.MemberChanged {
+	return local.Member(fmt.Sprintf("citizen-%04d", n), fmt.Sprintf("0190a3a0-0000-7000-8000-2%011d", n), "en")
+}
+
+// buyer is one member, with a client at each gateway.
+type buyer struct {
+	id string
+	at [2]rest.Client
+}
+
+// buyers gives the attack members that no other attack has used.
+func (a *arena) buyers(t *testing.T, n int) []buyer {
+	t.Helper()
+	list := make([]buyer, n)
+	for i := range list {
+		k := a.nextOne.Add(1) - 1
+		if k >= citizens {
+			t.Fatalf("more than %d members are used", citizens)
+		}
+		list[i] = a.as(t, citizen(int(k)).GetMemberId())
+	}
+	return list
+}
+
+// as is a caller by id and roles.
+func (a *arena) as(t *testing.T, id string, roles ...string) buyer {
+	t.Helper()
+	b := buyer{id: id}
+	for i, system := range a.replicas {
+		client, err := system.Client(id, roles...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client.HTTP = a.http
+		b.at[i] = client
+	}
+	return b
+}
+
+// named makes an id that nothing else has.
+func (a *arena) named(kind string) string { return fmt.Sprintf("%s-%03d", kind, a.ids.Add(1)) }
+
+// product lists a product that nobody else orders, and waits until both replicas' prices have it.
+func (a *arena) product(t *testing.T, price, quantity int64) string {
+	t.Helper()
+	p := local.NewProduct{ProductID: a.named("PRODUCT"), Name: "Piece", Price: price, Currency: "KRW", Quantity: quantity}
+	if err := a.ops.Post(t.Context(), "/ops/v1/products", p, nil); err != nil {
+		t.Fatalf("list product: %v", err)
+	}
+	a.mu.Lock()
+	a.pieces[p.ProductID] = quantity
+	a.mu.Unlock()
+	if err := local.AwaitOrderable(t.Context(), a.as(t, local.Customer).at[0], p.ProductID); err != nil {
+		t.Fatal(err)
+	}
+	return p.ProductID
+}
+
+// policy opens a coupon policy of an amount.
+func (a *arena) policy(t *testing.T, amount, limit int64) string {
+	t.Helper()
+	p := local.NewPolicy{
+		PolicyID: a.named("POLICY"), Name: "Off", Discount: local.Discount{Amount: amount}, Limit: limit,
+		ValidFrom: time.Now().Add(-time.Hour).UTC().Truncate(time.Second), ValidUntil: time.Now().Add(time.Hour).UTC().Truncate(time.Second),
+	}
+	if err := a.ops.Post(t.Context(), "/ops/v1/coupon-policies", p, nil); err != nil {
+		t.Fatalf("open coupon policy: %v", err)
+	}
+	return p.PolicyID
+}
+
+// buffer keeps what the services log, for a test that fails.
+type buffer struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+// Write implements io.Writer.
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.text = append(b.text, p...)
+	return len(p), nil
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return string(b.text)
+}

@@ -1,0 +1,46 @@
+// Package races_test attacks the running system with requests that are sent at the same moment, the way
+// Warszawski and Bailis attacked twelve shops (ACIDRain, 2017): over the public API only, a thousand at
+// once, at two replicas of every service that share their databases and their broker. After each attack
+// the books are held against each other: what the services' tables say of every order, and what the card
+// provider and the carrier say of it. A win is an order, a coupon, a point or a piece that is wrong there,
+// or an answer that no sequence of the same requests could have got.
+//
+// Attacks on what does not exist yet land with it: a forged or racing webhook of a payment provider, two
+// orders out of one cart, an address that is changed after the order was placed, a partial cancel that is
+// asked for twice.
+package races_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/quadrille-io/quadrille/pkg/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+// crowd is how many requests an attack sends at the same moment.
+const crowd = 1_000
+
+// patience is how long anything may take here, on a machine that has much else to do.
+const patience = 90 * time.Second
+
+// TestRaces runs the attacks one after the other against one system: each has all of the machine, and
+// members, products and policies of its own.
+func TestRaces(t *testing.T) {
+	t.Parallel()
+	a := open(t)
+	for _, attack := range []struct {
+		name string
+		run  func(*testing.T, *arena)
+	}{
+		{"oversell one product", oversellOne},
+		{"coupon issue limit", couponIssueLimit},
+		{"idempotency key, same body", sameKey},
+	} {
+		t.Run(attack.name, func(t *testing.T) {
+			attack.run(t, a)
+			a.audit(t)
+		})
+	}
+}

@@ -1,0 +1,166 @@
+package races_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/quadrille-io/quadrille/services/quadrille/rest"
+)
+
+// shot is one request of one caller. Every other shot of a volley goes to the other replica.
+type shot struct {
+	by      buyer
+	request rest.Request
+}
+
+// volley is what n shots were answered, in their order.
+type volley struct {
+	answers []rest.Response
+	took    time.Duration
+}
+
+// fire prepares n shots and lets them go at the same moment. A request that no server answered ends the
+// test: whether it was done is not known then, and nothing could be counted.
+func (a *arena) fire(t *testing.T, n int, aim func(i int) shot) volley {
+	t.Helper()
+	v := volley{answers: make([]rest.Response, n)}
+	errs := make([]error, n)
+	barrier := make(chan struct{})
+	var ready, all sync.WaitGroup
+	ready.Add(n)
+	for i := range n {
+		s := aim(i)
+		if body, ok := s.request.Body.(fields); ok {
+			s.request.Body = encode(t, body) // before the barrier: it is the server that shall be busy
+		}
+		all.Go(func() {
+			ready.Done()
+			<-barrier
+			v.answers[i], errs[i] = s.by.at[i%2].Do(t.Context(), s.request)
+		})
+	}
+	ready.Wait()
+	begin := time.Now()
+	close(barrier)
+	all.Wait()
+	v.took = time.Since(begin)
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%d at once in %s: %s", n, v.took.Round(time.Millisecond), v)
+	for _, answer := range v.answers {
+		if answer.Status >= http.StatusInternalServerError {
+			t.Errorf("answered %v", answer.Problem())
+			break
+		}
+	}
+	return v
+}
+
+// count is how many answers have the status, and the code if one is given.
+func (v volley) count(status int, code ...string) (n int) {
+	for _, answer := range v.answers {
+		if answer.Status == status && (len(code) == 0 || answer.Problem().Code == code[0]) {
+			n++
+		}
+	}
+	return n
+}
+
+// String counts the answers by status and code.
+func (v volley) String() string {
+	counts := map[string]int{}
+	for _, answer := range v.answers {
+		name := fmt.Sprint(answer.Status)
+		if answer.Status > 299 {
+			name += " " + answer.Problem().Code
+		} else if answer.Header.Get("Idempotency-Replayed") != "" {
+			name += " replayed"
+		}
+		counts[name]++
+	}
+	lines := []string{}
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		lines = append(lines, fmt.Sprintf("%d × %s", counts[name], name))
+	}
+	return strings.Join(lines, ", ")
+}
+
+// fields is a JSON object.
+type fields map[string]any
+
+// with is a copy with other values.
+func (f fields) with(changes fields) fields {
+	c := maps.Clone(f)
+	maps.Copy(c, changes)
+	return c
+}
+
+func encode(t *testing.T, body fields) []byte {
+	t.Helper()
+	raw, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func decode[T any](t *testing.T, body []byte) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal(body, &v); err != nil {
+		t.Fatalf("decode %s: %v", body, err)
+	}
+	return v
+}
+
+// line is one line of a basket.
+func line(product string, quantity, price int64) fields {
+	return fields{"productId": product, "quantity": quantity, "productPrice": price}
+}
+
+// basket is the body of an order paid by card.
+func basket(sum int64, lines ...fields) fields {
+	return fields{"items": lines, "paymentAmount": sum, "paymentType": "CREDIT"}
+}
+
+// place is the request for an order under a key; "" sends none.
+func place(body fields, key string) rest.Request {
+	r := rest.Request{Method: http.MethodPost, Path: "/api/v1/orders", Body: body, Header: map[string]string{}}
+	if key != "" {
+		r.Header["Idempotency-Key"] = key
+	}
+	return r
+}
+
+// fresh is place under a key of its own.
+func fresh(body fields) rest.Request { return place(body, uuid.NewString()) }
+
+// placed is how an order was answered.
+type placed struct {
+	OrderID string `json:"orderId"`
+	Status  string `json:"status"`
+}
+
+// orders are the ids of the orders that were accepted, each once.
+func (v volley) orders(t *testing.T) []string {
+	t.Helper()
+	ids := map[string]bool{}
+	for _, answer := range v.answers {
+		if answer.Status == http.StatusAccepted || answer.Status == http.StatusOK {
+			ids[decode[placed](t, answer.Body).OrderID] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(ids))
+}
