@@ -1,0 +1,3 @@
+package mutants
+
+func seededLines(string) []string { return nil }
