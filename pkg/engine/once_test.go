@@ -33,13 +33,13 @@ func (s *stage) took(t *testing.T, n int) {
 func TestAnEventRepublishedIsDropped(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	// This one knows no order again: only the inbox keeps it from giving back twice.
-	first, again := s.created("order-1"), s.created("order-1")
+	// Only the inbox keeps it from taking twice.
+	first, again := s.createdBy("order-1", unguarded), s.createdBy("order-1", unguarded)
 	again.Headers = first.Headers
 	s.start(t)
 	s.produce(t, first, again)
 	s.handled(t)
-	third := s.created("order-1")
+	third := s.createdBy("order-1", unguarded)
 	third.Headers = first.Headers
 	s.produce(t, third)
 	s.handled(t)
@@ -53,7 +53,7 @@ func TestRecordsBelowTheFenceAreDropped(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	n := s.start(t, withoutInbox)
-	s.produce(t, s.created("a"))
+	s.produce(t, s.createdBy("a", unguarded))
 	s.handled(t)
 	records := s.published(t, "order.v1")
 	before := s.count(t, `SELECT sum(next_offset)::bigint FROM fence`)
