@@ -19,11 +19,19 @@ var allowed = map[string]map[string]string{
 	"quadrille":    {"*": "is the one binary: it starts them all"},
 	"gateway": {
 		"choreography": "shows the declared flow and explains a timeline by it; deciding packages only, no store of another service",
+		"reconcile":    "compares the services' books on a schedule",
 	},
-	"order":    {"member": "reads the configured members that stand in for member.v1"},
-	"shipping": {"member": "reads the configured members that stand in for member.v1"},
-	"mailer":   {"member": "reads the configured members that stand in for member.v1"},
+	"order":    {"member": "reads the configured members that stand in for member.v1", "reconcile": booksOnly},
+	"stock":    {"reconcile": booksOnly},
+	"coupon":   {"reconcile": booksOnly},
+	"payment":  {"reconcile": booksOnly},
+	"shipping": {"member": "reads the configured members that stand in for member.v1", "reconcile": booksOnly},
+	"mailer":   {"member": "reads the configured members that stand in for member.v1", "reconcile": booksOnly},
 }
+
+// booksOnly: package book is values, the rows that services lay open; the comparison itself is the gateway's and
+// the command line's.
+const booksOnly = "writes the rows of its books"
 
 // onlyInTests names services that another's tests may start: real ones instead of mocks.
 var onlyInTests = map[string]string{

@@ -30,6 +30,9 @@ type Outcome struct {
 // of the event, for which the caller parks the subject and goes on with the others. Nothing of the outcome
 // is kept then, but the World may be half changed: it must not be saved, nor decided on again.
 func (d *Definition[W]) Decide(w *W, in Input) (out Outcome, err error) {
+	if r, is := in.Msg.(Resend); is {
+		return d.resend(r, in.Meta), nil
+	}
 	h := d.byInput[reflect.TypeOf(in.Msg)]
 	if h == nil {
 		return out, &fault.PanicError{Where: d.name, Value: fmt.Errorf("no decide function for %T", in.Msg)}

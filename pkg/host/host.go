@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/quadrille-io/quadrille/pkg/engine"
@@ -82,6 +83,8 @@ type Parts[W any] struct {
 	Publishes string
 	// Routes adds the service's own routes.
 	Routes Routes[W]
+	// Books are the service's own data, by name, for the reconciler; see Book.
+	Books map[string]Book
 	// Seed runs once the database is migrated, before anything else.
 	Seed func(ctx context.Context, pool *pgxpool.Pool) error
 	// Notices are the service's own lists for OPERATORS, beside parked subjects and stuck calls.
@@ -102,6 +105,8 @@ type Host[W any] struct {
 	Engine   *engine.Engine[W]
 	Verifier *web.Verifier
 	Health   *run.Health
+	// Registerer takes the service's own metrics.
+	Registerer prometheus.Registerer
 
 	relay     *outbox.Relay
 	telemetry *telemetry.Telemetry
@@ -122,7 +127,7 @@ func Run[W any](ctx context.Context, cfg Config, parts Parts[W]) error {
 			h.Log.Warn("flush traces", "error", err)
 		}
 	}()
-	h.Log = h.telemetry.Log
+	h.Log, h.Registerer = h.telemetry.Log, h.telemetry.Registerer
 	if err := h.openDatabase(ctx); err != nil {
 		return fmt.Errorf("%s: %w", h.Name, err)
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -31,6 +33,8 @@ func (h *Host[W]) routes(e *echo.Echo) {
 	internal.POST("/failures/replay", h.replayFailures)
 	internal.GET("/subscription", h.subscription)
 	internal.POST("/subscription/resume", h.resume)
+	internal.POST("/events/resend", h.resend)
+	e.GET("/ops/v1/books/"+h.Name+"/:book", h.getBook, web.Auth(h.Verifier), web.RequireRole(web.RoleOperator))
 	if h.parts.Routes != nil {
 		h.parts.Routes(e, h)
 	}
@@ -121,6 +125,76 @@ func (h *Host[W]) resume(c echo.Context) error {
 	}
 	h.Log.Info("stopped partitions resumed", "operator", web.Caller(c).Subject)
 	return c.NoContent(http.StatusNoContent)
+}
+
+// getBook answers a page of one of the service's books.
+func (h *Host[W]) getBook(c echo.Context) error {
+	book := h.parts.Books[c.Param("book")]
+	if c.Param("book") == "queues" {
+		book = h.queues
+	}
+	if book == nil {
+		return fault.NotFound()
+	}
+	q, err := bookQuery(c)
+	if err != nil {
+		return err
+	}
+	page, err := h.readBook(c.Request().Context(), book, q)
+	if tooLong(err) {
+		return fault.Unavailable(fault.CodeServiceUnavailable, "The page took too long to read.", time.Second)
+	}
+	if err != nil {
+		return fmt.Errorf("read the book %s: %w", c.Param("book"), err)
+	}
+	return c.JSON(http.StatusOK, page)
+}
+
+func bookQuery(c echo.Context) (BookQuery, error) {
+	q := BookQuery{After: c.QueryParam("startingAfter"), IDs: c.QueryParams()["id"], Limit: maxBookPage}
+	if text := c.QueryParam("limit"); text != "" {
+		limit, err := strconv.Atoi(text)
+		if err != nil || limit < 1 || limit > maxBookPage {
+			return q, web.InvalidParameter("limit", fmt.Sprintf("limit must be an integer from 1 to %d.", maxBookPage))
+		}
+		q.Limit = limit
+	}
+	if len(q.IDs) > maxBookIDs {
+		return q, web.InvalidParameter("id", fmt.Sprintf("At most %d ids can be asked for at once.", maxBookIDs))
+	}
+	for _, id := range append(q.IDs[:len(q.IDs):len(q.IDs)], q.After) {
+		if !web.Printable(id, 255) {
+			return q, web.InvalidParameter("id", "id and startingAfter are keys of at most 255 printable characters.")
+		}
+	}
+	return q, nil
+}
+
+// ResendRequest asks for an event of the service's own to be published again. Reason is for the audit.
+type ResendRequest struct {
+	EventID string `json:"eventId"`
+	engine.Place
+	Reason string `json:"reason"`
+}
+
+func (h *Host[W]) resend(c echo.Context) error {
+	var r ResendRequest
+	if err := web.Decode(c, &r); err != nil {
+		return err
+	}
+	var bad web.Fields
+	bad.Missing("/eventId", r.EventID == "")
+	bad.Missing("/topic", r.Topic == "")
+	bad.Invalid("/topic", r.Topic != "" && r.Topic != h.parts.Publishes, "The service does not publish there.")
+	if err := bad.Err(); err != nil {
+		return err
+	}
+	event, err := h.Engine.Published(c.Request().Context(), r.EventID, r.Place)
+	if err != nil {
+		return err
+	}
+	h.Log.Info("event published again", "operator", web.Caller(c).Subject, "reason", r.Reason, "event", r.EventID, "subject", event.SubjectID)
+	return h.Command(c, r, event, "")
 }
 
 // Request makes of an authenticated request what lets it be sent twice: who sends it, its Idempotency-Key, and a hash

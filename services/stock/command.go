@@ -24,6 +24,20 @@ type Restock struct {
 // Subject is the product.
 func (c Restock) Subject() string { return c.ProductID }
 
+// Recount is POST /ops/v1/products/{productId}/recount: the pieces left do not go with those that came in
+// and those that are held, and a person wants them to.
+//
+// By is the difference as it was counted. Sales, returns and restocks change quantity, held and received
+// alike, so it stays the same however many come between; another recount does not, and Corrections tells.
+type Recount struct {
+	ProductID   string
+	By          int64
+	Corrections int64
+}
+
+// Subject is the product.
+func (c Recount) Subject() string { return c.ProductID }
+
 // Change is PATCH /ops/v1/products/{productId}. What is nil stays.
 type Change struct {
 	ProductID string

@@ -27,7 +27,7 @@ func OnList(w *World, c List, m flow.Meta) (flow.Reply, []flow.Event) {
 	}
 	product := Product{
 		ProductID: c.ProductID, Name: c.Name, Price: c.Price, Currency: c.Currency, Quantity: c.Quantity,
-		OnSale: true, CreatedAt: m.Now, UpdatedAt: m.Now,
+		Received: c.Quantity, OnSale: true, CreatedAt: m.Now, UpdatedAt: m.Now,
 	}
 	w.Products.Put(c.ProductID, product)
 	return flow.Reply{Status: 201, Body: ViewOf(product)}, []flow.Event{&stockv1.ProductListed{
@@ -73,11 +73,30 @@ func OnRestock(w *World, c Restock, m flow.Meta) (flow.Reply, []flow.Event) {
 			fmt.Sprintf("must be at least 1, and there can be no more than %d pieces", MaxQuantity))))
 	}
 	product.Quantity += c.Quantity
+	product.Received += c.Quantity
 	product.UpdatedAt = m.Now
 	w.Products.Put(c.ProductID, product)
 	return flow.Reply{Status: 200, Body: ViewOf(product)}, []flow.Event{&stockv1.StockRestocked{
 		ProductId: c.ProductID, Quantity: c.Quantity, Available: product.Quantity, RestockedAt: timestamppb.New(m.Now),
 	}}
+}
+
+// OnRecount corrects the pieces left by what was counted, once.
+func OnRecount(w *World, c Recount, m flow.Meta) (flow.Reply, []flow.Event) {
+	product, known := w.Products.Get(c.ProductID)
+	switch {
+	case !known:
+		return flow.Refuse(fault.NotFound())
+	case product.Corrections != c.Corrections:
+		return flow.Refuse(fault.Conflict(fault.CodeConflict, "It was corrected meanwhile: count again."))
+	case product.Quantity+c.By < 0 || c.By > MaxQuantity-product.Quantity:
+		return flow.Refuse(fault.Conflict(fault.CodeConflict, "More pieces are held than ever came in: look at the reservations first."))
+	}
+	product.Quantity += c.By
+	product.Corrections++
+	product.UpdatedAt = m.Now
+	w.Products.Put(c.ProductID, product)
+	return flow.Reply{Status: 200, Body: ViewOf(product)}, nil
 }
 
 // OnChange changes name, price or sale state. A change that changes nothing is no event.

@@ -13,5 +13,6 @@ var Topology = flow.Service("stock",
 	flow.On(OnCouponUseCancelled).Emits(&stockv1.StockIncreased{}),
 	flow.OnCommand(OnList).Emits(&stockv1.ProductListed{}),
 	flow.OnCommand(OnRestock).Emits(&stockv1.StockRestocked{}),
+	flow.OnCommand(OnRecount),
 	flow.OnCommand(OnChange).Emits(&stockv1.ProductPriceChanged{}),
 )

@@ -28,10 +28,14 @@ type Product struct {
 	Price    int64
 	Currency string
 	// Quantity of pieces left; never negative.
-	Quantity  int64
-	OnSale    bool
-	CreatedAt time.Time
-	UpdatedAt time.Time
+	Quantity int64
+	// Received is all the pieces that ever came in: those left and those that reservations hold. Corrections
+	// counts the recounts.
+	Received    int64
+	Corrections int64
+	OnSale      bool
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
 }
 
 // State is where an order's reservation stands.

@@ -32,6 +32,7 @@ func Run(ctx context.Context, cfg Config) error {
 		Definition: coupon.Topology,
 		Store:      store.Store{},
 		Migrate:    store.Migrate,
+		Books:      store.Books(),
 		Publishes:  "coupon.v1",
 		Routes:     routes(cfg.Currency),
 	})

@@ -37,6 +37,7 @@ func Run(ctx context.Context, cfg Config) error {
 		Definition: gateway.Topology,
 		Store:      store.Store{},
 		Migrate:    store.Migrate,
+		Books:      store.Books(),
 		NoInbox:    true,
 		Routes:     s.routes,
 		Components: []run.Component{{Name: "watcher", Run: s.watch.run}},

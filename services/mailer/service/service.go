@@ -92,6 +92,7 @@ func Run(ctx context.Context, cfg Config) error {
 		Definition: mailer.Topology,
 		Store:      store.Store{},
 		Migrate:    store.Migrate,
+		Books:      store.Books(),
 		Callers:    c.callers(),
 		// The row per order and kind recognises a repeated event.
 		NoInbox: true,

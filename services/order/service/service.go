@@ -83,6 +83,7 @@ func Run(ctx context.Context, cfg Config) error {
 		Definition: order.Topology,
 		Store:      store.Store{},
 		Migrate:    store.Migrate,
+		Books:      store.Books(),
 		Due:        store.Due,
 		Publishes:  "order.v1",
 		Seed: func(ctx context.Context, pool *pgxpool.Pool) error {

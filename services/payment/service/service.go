@@ -58,6 +58,7 @@ func Run(ctx context.Context, cfg Config) error {
 		Definition: payment.Topology,
 		Store:      store.Store{},
 		Migrate:    store.Migrate,
+		Books:      store.Books(),
 		Callers:    calls.callers(),
 		Publishes:  "payment.v1",
 		Routes:     routes,

@@ -69,6 +69,7 @@ func Run(ctx context.Context, cfg Config) error {
 		Definition: shipping.Topology,
 		Store:      store.Store{},
 		Migrate:    store.Migrate,
+		Books:      store.Books(),
 		Callers:    calls.callers(),
 		Publishes:  "shipping.v1",
 		Routes:     routes(parcels),

@@ -31,6 +31,7 @@ func routes(e *echo.Echo, h *host.Host[stock.World]) {
 	ops := e.Group("/ops/v1/products", web.Auth(h.Verifier), web.RequireRole(web.RoleOperator))
 	ops.POST("", a.list)
 	ops.POST("/:productId/restock", a.restock)
+	ops.POST("/:productId/recount", a.recount)
 	ops.PATCH("/:productId", a.change)
 }
 
@@ -145,6 +146,31 @@ func (a *api) restock(c echo.Context) error {
 		return err
 	}
 	return a.host.Command(c, r, stock.Restock{ProductID: id, Quantity: *r.Quantity}, "")
+}
+
+// recountRequest is POST /ops/v1/products/{productId}/recount.
+type recountRequest struct {
+	Reason *string `json:"reason"`
+}
+
+// recount counts without a lock, as it reads all reservations, and corrects by what it found.
+func (a *api) recount(c echo.Context) error {
+	id, err := productID(c)
+	if err != nil {
+		return err
+	}
+	var r recountRequest
+	if err := web.DecodeOptional(c, &r); err != nil {
+		return err
+	}
+	count, err := a.reader.Count(c.Request().Context(), id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return fault.NotFound()
+	}
+	if err != nil {
+		return err
+	}
+	return a.host.Command(c, r, stock.Recount{ProductID: id, By: count.Missing, Corrections: count.Corrections}, "")
 }
 
 // changeRequest is PATCH /ops/v1/products/{productId}. What is absent stays.

@@ -22,5 +22,6 @@ func Run(ctx context.Context, cfg Config) error {
 		Migrate:    store.Migrate,
 		Publishes:  "stock.v1",
 		Routes:     routes,
+		Books:      store.Books(),
 	})
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/quadrille-io/quadrille/services/stock"
 )
 
-const productColumns = `product_id, name, price, currency, quantity, on_sale, created_at, updated_at`
+const productColumns = `product_id, name, price, currency, quantity, received, corrections, on_sale, created_at, updated_at`
 
 func scanProduct(row pgx.CollectableRow) (stock.Product, error) {
 	var p stock.Product
-	err := row.Scan(&p.ProductID, &p.Name, &p.Price, &p.Currency, &p.Quantity, &p.OnSale, &p.CreatedAt, &p.UpdatedAt)
+	err := row.Scan(&p.ProductID, &p.Name, &p.Price, &p.Currency, &p.Quantity, &p.Received, &p.Corrections, &p.OnSale, &p.CreatedAt, &p.UpdatedAt)
 	p.CreatedAt, p.UpdatedAt = p.CreatedAt.UTC(), p.UpdatedAt.UTC()
 	return p, err
 }
@@ -43,6 +43,7 @@ func loadProducts(ctx context.Context, tx pgx.Tx, w *stock.World, ids []string) 
 type productRows struct {
 	ids, names, currencies []string
 	prices, quantities     []int64
+	received, corrections  []int64
 	onSale                 []bool
 	created, updated       []time.Time
 }
@@ -50,6 +51,7 @@ type productRows struct {
 func (a *productRows) add(p stock.Product) {
 	a.ids, a.names, a.currencies = append(a.ids, p.ProductID), append(a.names, p.Name), append(a.currencies, p.Currency)
 	a.prices, a.quantities = append(a.prices, p.Price), append(a.quantities, p.Quantity)
+	a.received, a.corrections = append(a.received, p.Received), append(a.corrections, p.Corrections)
 	a.onSale = append(a.onSale, p.OnSale)
 	a.created, a.updated = append(a.created, p.CreatedAt), append(a.updated, p.UpdatedAt)
 }
@@ -68,20 +70,20 @@ func saveProducts(ctx context.Context, tx pgx.Tx, changes []flow.Change[string, 
 		if _, err := tx.Exec(ctx, `
 			INSERT INTO product (`+productColumns+`)
 			SELECT `+productColumns+`
-			FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::boolean[], $7::timestamptz[], $8::timestamptz[])
+			FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::boolean[], $9::timestamptz[], $10::timestamptz[])
 			     AS k(`+productColumns+`)`,
-			fresh.ids, fresh.names, fresh.prices, fresh.currencies, fresh.quantities, fresh.onSale, fresh.created, fresh.updated); err != nil {
+			fresh.ids, fresh.names, fresh.prices, fresh.currencies, fresh.quantities, fresh.received, fresh.corrections, fresh.onSale, fresh.created, fresh.updated); err != nil {
 			return fmt.Errorf("add %d: %w", len(fresh.ids), err)
 		}
 	}
 	if len(changed.ids) > 0 {
 		if _, err := tx.Exec(ctx, `
 			UPDATE product p SET name = k.name, price = k.price, currency = k.currency, quantity = k.quantity,
-			                     on_sale = k.on_sale, updated_at = k.updated_at
-			FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::boolean[], $7::timestamptz[])
-			     AS k(product_id, name, price, currency, quantity, on_sale, updated_at)
+			                     received = k.received, corrections = k.corrections, on_sale = k.on_sale, updated_at = k.updated_at
+			FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::boolean[], $9::timestamptz[])
+			     AS k(product_id, name, price, currency, quantity, received, corrections, on_sale, updated_at)
 			WHERE p.product_id = k.product_id`,
-			changed.ids, changed.names, changed.prices, changed.currencies, changed.quantities, changed.onSale, changed.updated); err != nil {
+			changed.ids, changed.names, changed.prices, changed.currencies, changed.quantities, changed.received, changed.corrections, changed.onSale, changed.updated); err != nil {
 			return fmt.Errorf("change %d: %w", len(changed.ids), err)
 		}
 	}

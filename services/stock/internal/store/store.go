@@ -40,7 +40,7 @@ func (Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*stock.World
 	orders, products := map[string]struct{}{}, map[string]struct{}{}
 	for _, i := range in {
 		switch msg := i.Msg.(type) {
-		case stock.List, stock.Restock, stock.Change:
+		case stock.List, stock.Restock, stock.Recount, stock.Change:
 			products[i.Subject] = struct{}{}
 		case *orderv1.OrderCreated:
 			orders[i.Subject] = struct{}{}
