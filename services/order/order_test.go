@@ -209,8 +209,9 @@ func TestPrices(t *testing.T) {
 		{&stockv1.ProductListed{ProductId: "p", Name: "P", Price: 10, Currency: "KRW", OnSale: true, ListedAt: at(0)}, "P 10 before 10 true"},
 		{&stockv1.ProductListed{ProductId: "p", Name: "again", Price: 99, ListedAt: at(9)}, "P 10 before 10 true"},
 		{&stockv1.ProductPriceChanged{ProductId: "p", Name: "P", Price: 12, Currency: "KRW", OnSale: true, ChangedAt: at(2)}, "P 12 before 10 true"},
-		{&stockv1.ProductPriceChanged{ProductId: "p", Name: "P", Price: 11, Currency: "KRW", OnSale: true, ChangedAt: at(1)}, "P 12 before 10 true"},
-		{&stockv1.ProductPriceChanged{ProductId: "p", Name: "Q", Price: 12, Currency: "KRW", OnSale: false, ChangedAt: at(3)}, "Q 12 before 10 false"},
+		{&stockv1.ProductPriceChanged{ProductId: "p", Name: "P", Price: 11, Currency: "KRW", OnSale: true, ChangedAt: at(2)}, "P 11 before 12 true"}, // of the same batch
+		{&stockv1.ProductPriceChanged{ProductId: "p", Name: "P", Price: 13, Currency: "KRW", OnSale: true, ChangedAt: at(1)}, "P 13 before 11 true"}, // the clock was set back
+		{&stockv1.ProductPriceChanged{ProductId: "p", Name: "Q", Price: 13, Currency: "KRW", OnSale: false, ChangedAt: at(3)}, "Q 13 before 11 false"},
 	} {
 		flowtest.Decide(t, Topology, w, c.input)
 		p, _ := w.Prices.Get("p")

@@ -17,13 +17,11 @@ func OnProductListed(w *World, e *stockv1.ProductListed, m flow.Meta) []flow.Eve
 	return nil
 }
 
-// OnProductPriceChanged changes the price list. A product's events come in order; one that is not newer
-// than what is known has been seen.
+// OnProductPriceChanged changes the price list. A product's events come in the order in which they were
+// decided, each once, so the last one that came is the price. Their times say nothing about that: changes
+// that were decided in one batch have the same time, and a clock may have been set back between two.
 func OnProductPriceChanged(w *World, e *stockv1.ProductPriceChanged, m flow.Meta) []flow.Event {
 	price, known := w.Prices.Get(e.GetProductId())
-	if known && !e.GetChangedAt().AsTime().After(price.ChangedAt) {
-		return nil
-	}
 	previous := price.PreviousPrice
 	if price.Price != e.GetPrice() {
 		previous = price.Price
