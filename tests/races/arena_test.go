@@ -34,6 +34,8 @@ type arena struct {
 	ops  rest.Client
 	http *http.Client
 
+	// crowd are members that every attack may use.
+	crowd   []buyer
 	ids     atomic.Int64
 	nextOne atomic.Int64 // the next member that no attack has used
 
@@ -45,8 +47,14 @@ type arena struct {
 	told map[string]bool
 }
 
-// citizens is how many members the shop knows beside the seeded ones.
-const citizens = 3*crowd + 100
+// citizens is how many members the shop knows beside the seeded ones: a crowd that every attack may use,
+// and some for attacks that count what one member has. The last ones live where the carrier's first answer
+// to a booking never comes.
+const (
+	spare    = 200
+	remote   = 50
+	citizens = crowd + spare + remote
+)
 
 // webhookSecret is what the carrier signs with, known here to send its webhooks again.
 const webhookSecret = "the carrier's secret of this test"
@@ -86,6 +94,9 @@ func open(t *testing.T) *arena {
 		t.Fatal(err)
 	}
 	a.ops.HTTP = a.http
+	for n := range crowd {
+		a.crowd = append(a.crowd, a.as(t, citizen(n).GetMemberId()))
+	}
 	t.Cleanup(a.http.CloseIdleConnections)
 	t.Logf("two replicas are open after %s", time.Since(begin).Round(time.Millisecond))
 	return a
@@ -127,7 +138,7 @@ func (a *arena) config(t *testing.T) local.Config {
 		ServiceEnvironment: map[string]map[string]string{
 			"order":    {"PENDING_TIMEOUT": "5m", "DOUBLE_CLICK_WINDOW": "1m"},
 			"payment":  {"PAYMENT_SIMULATOR_URL": a.outside.PaymentURL},
-			"shipping": {"CARRIER_URL": a.outside.CarrierURL, "CARRIER_WEBHOOK_SECRET": webhookSecret},
+			"shipping": {"CARRIER_URL": a.outside.CarrierURL, "CARRIER_WEBHOOK_SECRET": webhookSecret, "CARRIER_TIMEOUT": "1s"},
 			"mailer":   {"SMTP_ADDR": a.outside.SMTPAddr},
 		},
 	}
@@ -163,7 +174,11 @@ func (a *arena) start(ctx context.Context, t *testing.T, i int, cfg local.Config
 }
 
 func citizen(n int) *memberv1.MemberChanged {
-	return local.Member(fmt.Sprintf("citizen-%04d", n), fmt.Sprintf("0190a3a0-0000-7000-8000-2%011d", n), "en")
+	m := local.Member(fmt.Sprintf("citizen-%04d", n), fmt.Sprintf("0190a3a0-0000-7000-8000-2%011d", n), "en")
+	if n >= crowd+spare {
+		m.Addresses[0].PostalCode = carrier.PostalUnknown
+	}
+	return m
 }
 
 // buyer is one member, with a client at each gateway.
@@ -172,18 +187,14 @@ type buyer struct {
 	at [2]rest.Client
 }
 
-// buyers gives the attack members that no other attack has used.
-func (a *arena) buyers(t *testing.T, n int) []buyer {
+// buyer gives the attack a member that no other attack has used.
+func (a *arena) buyer(t *testing.T) buyer {
 	t.Helper()
-	list := make([]buyer, n)
-	for i := range list {
-		k := a.nextOne.Add(1) - 1
-		if k >= citizens {
-			t.Fatalf("more than %d members are used", citizens)
-		}
-		list[i] = a.as(t, citizen(int(k)).GetMemberId())
+	n := int(a.nextOne.Add(1) - 1)
+	if n >= spare {
+		t.Fatalf("more than %d members are used", spare)
 	}
-	return list
+	return a.as(t, citizen(crowd+n).GetMemberId())
 }
 
 // as is a caller by id and roles.
@@ -201,6 +212,26 @@ func (a *arena) as(t *testing.T, id string, roles ...string) buyer {
 	return b
 }
 
+// operator is the operator, at both gateways.
+func (a *arena) operator(t *testing.T) buyer {
+	t.Helper()
+	return a.as(t, local.Operator, web.RoleOperator)
+}
+
+// put notes that pieces were added.
+func (a *arena) put(product string, pieces int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.pieces[product] += pieces
+}
+
+// grantedAlready notes that a member was given points.
+func (a *arena) grantedAlready(member string, amount int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.points[member] += amount
+}
+
 // named makes an id that nothing else has.
 func (a *arena) named(kind string) string { return fmt.Sprintf("%s-%03d", kind, a.ids.Add(1)) }
 
@@ -211,9 +242,7 @@ func (a *arena) product(t *testing.T, price, quantity int64) string {
 	if err := a.ops.Post(t.Context(), "/ops/v1/products", p, nil); err != nil {
 		t.Fatalf("list product: %v", err)
 	}
-	a.mu.Lock()
-	a.pieces[p.ProductID] = quantity
-	a.mu.Unlock()
+	a.put(p.ProductID, quantity)
 	if err := local.AwaitOrderable(t.Context(), a.as(t, local.Customer).at[0], p.ProductID); err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,10 @@ import (
 type shot struct {
 	by      buyer
 	request rest.Request
+	// after, unless nil, holds the shot back until it is closed; done, unless nil, is called once it is
+	// answered. So one request can wait for what another has reached.
+	after <-chan struct{}
+	done  func()
 }
 
 // volley is what n shots were answered, in their order.
@@ -28,31 +32,48 @@ type volley struct {
 	took    time.Duration
 }
 
-// fire prepares n shots and lets them go at the same moment. A request that no server answered ends the
-// test: whether it was done is not known then, and nothing could be counted.
-func (a *arena) fire(t *testing.T, n int, aim func(i int) shot) volley {
-	t.Helper()
-	v := volley{answers: make([]rest.Response, n)}
-	errs := make([]error, n)
+// atOnce lets n goroutines go at the same moment, and returns how long it took until all were done.
+func atOnce(n int, act func(i int)) time.Duration {
 	barrier := make(chan struct{})
 	var ready, all sync.WaitGroup
 	ready.Add(n)
 	for i := range n {
-		s := aim(i)
-		if body, ok := s.request.Body.(fields); ok {
-			s.request.Body = encode(t, body) // before the barrier: it is the server that shall be busy
-		}
 		all.Go(func() {
 			ready.Done()
 			<-barrier
-			v.answers[i], errs[i] = s.by.at[i%2].Do(t.Context(), s.request)
+			act(i)
 		})
 	}
 	ready.Wait()
 	begin := time.Now()
 	close(barrier)
 	all.Wait()
-	v.took = time.Since(begin)
+	return time.Since(begin)
+}
+
+// fire prepares n shots and lets them go at the same moment. A request that no server answered ends the
+// test: whether it was done is not known then, and nothing could be counted.
+func (a *arena) fire(t *testing.T, n int, aim func(i int) shot) volley {
+	t.Helper()
+	shots := make([]shot, n)
+	for i := range shots {
+		shots[i] = aim(i)
+		if body, ok := shots[i].request.Body.(fields); ok {
+			shots[i].request.Body = encode(t, body) // before the barrier: it is the server that shall be busy
+		}
+	}
+	v := volley{answers: make([]rest.Response, n)}
+	errs := make([]error, n)
+	v.took = atOnce(n, func(i int) {
+		s := shots[i]
+		if s.after != nil {
+			<-s.after
+		}
+		v.answers[i], errs[i] = s.by.at[i%2].Do(t.Context(), s.request)
+		if s.done != nil {
+			s.done()
+		}
+	})
 	for _, err := range errs {
 		if err != nil {
 			t.Fatal(err)

@@ -1,0 +1,62 @@
+package races_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/quadrille-io/quadrille/services/quadrille/rest"
+)
+
+// grant is the request to give a member points, under a key.
+func grant(member string, amount int64, key string) rest.Request {
+	return rest.Request{
+		Method: http.MethodPost, Path: "/ops/v1/points/grants", Header: map[string]string{"Idempotency-Key": key},
+		Body: fields{"userId": member, "amount": amount, "reason": "race"},
+	}
+}
+
+// granted gives a member points.
+func (a *arena) granted(t *testing.T, member string, amount int64) {
+	t.Helper()
+	if _, err := a.ops.Call(t.Context(), grant(member, amount, uuid.NewString()), nil); err != nil {
+		t.Fatalf("grant points: %v", err)
+	}
+	a.grantedAlready(member, amount)
+}
+
+// Points for ten orders, and 1,000 orders that want them: some with points alone, some with the card for
+// the rest.
+func pointsSpent(t *testing.T, a *arena) {
+	product, by := a.product(t, 1_500, 100_000), a.buyer(t)
+	a.granted(t, by.id, 15_000)
+	pays := []fields{
+		{"pointAmount": 1_500, "paymentAmount": 0, "paymentType": "POINT"},
+		{"pointAmount": 1_500, "paymentAmount": 1_500, "items": []fields{line(product, 2, 1_500)}},
+	}
+	v := a.fire(t, crowd, func(i int) shot {
+		return shot{by: by, request: fresh(basket(0, line(product, 1, 1_500)).with(pays[i/2%2]))}
+	})
+	got := a.outcomes(t, v.orders(t))
+	if got["COMPLETED"] != 10 || got["CANCELLED PAYMENT_DECLINED"] != crowd-10 {
+		t.Errorf("%d wins: %v; want 10 COMPLETED", got["COMPLETED"]-10, got)
+	}
+}
+
+// One grant sent 1,000 times is one grant.
+func grantOneKey(t *testing.T, a *arena) {
+	by, operator, key := a.buyer(t), a.operator(t), uuid.NewString()
+	v := a.fire(t, crowd, func(int) shot { return shot{by: operator, request: grant(by.id, 500, key)} })
+	a.grantedAlready(by.id, 500)
+	var points struct {
+		Balance int64
+		Data    []struct{ Amount int64 }
+	}
+	if err := by.at[0].Get(t.Context(), "/api/v1/points", &points); err != nil {
+		t.Fatal(err)
+	}
+	if points.Balance != 500 || len(points.Data) != 1 || v.count(http.StatusCreated) != crowd {
+		t.Errorf("%d wins: %+v; %s", (points.Balance-500)/500, points, v)
+	}
+}

@@ -1,0 +1,203 @@
+package races_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/quadrille-io/quadrille/services/quadrille/rest"
+)
+
+// outcomes waits until all is settled and counts orders by status and reason.
+func (a *arena) outcomes(t *testing.T, ids []string) map[string]int {
+	t.Helper()
+	a.awaitRest(t)
+	rows, err := a.pools["order"].Query(t.Context(), `
+		SELECT trim(status || ' ' || reason), count(*) FROM orders WHERE order_id = ANY ($1) GROUP BY 1`, ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	counts := map[string]int{}
+	for rows.Next() {
+		var name string
+		var n int
+		if err := rows.Scan(&name, &n); err != nil {
+			t.Fatal(err)
+		}
+		counts[name] = n
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("orders: %v", counts)
+	return counts
+}
+
+// left is how many pieces of a product there are.
+func (a *arena) left(t *testing.T, product string) (pieces int64) {
+	t.Helper()
+	err := a.pools["stock"].QueryRow(t.Context(), `SELECT quantity FROM product WHERE product_id = $1`, product).Scan(&pieces)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pieces
+}
+
+// soldTo checks that of all orders so many were completed and the others were too late.
+func (a *arena) soldTo(t *testing.T, v volley, completed int) {
+	t.Helper()
+	ids := v.orders(t)
+	if len(ids) != len(v.answers) {
+		t.Fatalf("%d orders were accepted, want %d", len(ids), len(v.answers))
+	}
+	if got := a.outcomes(t, ids); got["COMPLETED"] != completed || got["CANCELLED OUT_OF_STOCK"] != len(ids)-completed {
+		t.Errorf("%d wins: %v; want %d COMPLETED and the others CANCELLED OUT_OF_STOCK", got["COMPLETED"]-completed, got, completed)
+	}
+}
+
+// 1,000 buyers at once on 100 pieces.
+func oversellOne(t *testing.T, a *arena) {
+	product := a.product(t, 1_000, 100)
+	v := a.fire(t, crowd, func(i int) shot {
+		return shot{by: a.crowd[i], request: fresh(basket(1_000, line(product, 1, 1_000)))}
+	})
+	a.soldTo(t, v, 100)
+}
+
+// Orders of three products of which one is scarce, named twice in each: an order gets all its lines or
+// none, and what stands twice is counted twice.
+func oversellLines(t *testing.T, a *arena) {
+	plenty, much, scarce := a.product(t, 100, 10_000), a.product(t, 200, 10_000), a.product(t, 300, 101)
+	body := basket(100+2*200+3*300, line(scarce, 1, 300), line(plenty, 1, 100), line(scarce, 2, 300), line(much, 2, 200))
+	v := a.fire(t, crowd, func(i int) shot { return shot{by: a.crowd[i], request: fresh(body)} })
+	a.soldTo(t, v, 101/3)
+	if p, m, s := a.left(t, plenty), a.left(t, much), a.left(t, scarce); p != 10_000-33 || m != 10_000-66 || s != 101-99 {
+		t.Errorf("%d, %d and %d pieces are left", p, m, s)
+	}
+}
+
+// Two products that everybody wants, named in opposite order by every other order: no order is lost to a
+// deadlock, and the last pair of pieces goes to one order.
+func oversellOpposite(t *testing.T, a *arena) {
+	x, y := a.product(t, 100, 100), a.product(t, 200, 120)
+	v := a.fire(t, crowd, func(i int) shot {
+		lines := []fields{line(x, 1, 100), line(y, 1, 200)}
+		if i/2%2 == 1 { // at either replica
+			lines[0], lines[1] = lines[1], lines[0]
+		}
+		return shot{by: a.crowd[i], request: fresh(basket(300, lines...))}
+	})
+	a.soldTo(t, v, 100)
+}
+
+// restock is the request for more pieces, under a key.
+func restock(product string, quantity int64, key string) rest.Request {
+	return rest.Request{
+		Method: http.MethodPost, Path: "/ops/v1/products/" + product + "/restock",
+		Body: fields{"quantity": quantity, "reason": "race"}, Header: map[string]string{"Idempotency-Key": key},
+	}
+}
+
+// 900 orders and 100 restocks of one piece: nothing is sold that was not there, and no piece is lost.
+func restockAgainstDecrease(t *testing.T, a *arena) {
+	product, operator := a.product(t, 1_000, 50), a.operator(t)
+	v := a.fire(t, crowd, func(i int) shot {
+		if i%10 < 2 && i/10%2 == 0 { // at either replica
+			return shot{by: operator, request: restock(product, 1, uuid.NewString())}
+		}
+		return shot{by: a.crowd[i], request: fresh(basket(1_000, line(product, 1, 1_000)))}
+	})
+	if v.count(http.StatusOK) != 100 || v.count(http.StatusAccepted) != 900 {
+		t.Fatalf("%s; want 100 restocks and 900 orders", v)
+	}
+	a.put(product, 100)
+	var ids []string
+	for _, answer := range v.answers {
+		if answer.Status == http.StatusAccepted {
+			ids = append(ids, decode[placed](t, answer.Body).OrderID)
+		}
+	}
+	got, left := a.outcomes(t, ids), a.left(t, product)
+	if got["COMPLETED"]+int(left) != 150 || got["COMPLETED"]+got["CANCELLED OUT_OF_STOCK"] != 900 {
+		t.Errorf("%v with %d left of 150", got, left)
+	}
+}
+
+// One restock sent 1,000 times adds its pieces once.
+func restockOneKey(t *testing.T, a *arena) {
+	product, operator, key := a.product(t, 1_000, 5), a.operator(t), uuid.NewString()
+	v := a.fire(t, crowd, func(int) shot { return shot{by: operator, request: restock(product, 7, key)} })
+	a.put(product, 7)
+	if left := a.left(t, product); v.count(http.StatusOK) != crowd || left != 12 {
+		t.Errorf("%d wins: %d pieces, want 12; %s", (left-12)/7, left, v)
+	}
+}
+
+// The price goes up and down while 980 orders claim one price or the other: who is accepted pays what he
+// claimed, and once the last price is known no other is accepted.
+func priceChange(t *testing.T, a *arena) {
+	product, operator := a.product(t, 1_000, 100_000), a.operator(t)
+	prices := [2]int64{1_000, 1_500}
+	v := a.fire(t, crowd, func(i int) shot {
+		price := prices[i/2%2]
+		if i%50 == 0 {
+			return shot{by: operator, request: rest.Request{
+				Method: http.MethodPatch, Path: "/ops/v1/products/" + product, Body: fields{"price": prices[i/50%2], "reason": "race"},
+			}}
+		}
+		return shot{by: a.crowd[i], request: fresh(basket(3*price, line(product, 3, price)))}
+	})
+	wins := 0
+	for i, answer := range v.answers {
+		if answer.Status != http.StatusAccepted {
+			continue
+		}
+		var o struct {
+			PaymentAmount int64
+			Items         []struct{ ProductPrice int64 }
+		}
+		o = decode[struct {
+			PaymentAmount int64
+			Items         []struct{ ProductPrice int64 }
+		}](t, answer.Body)
+		if claimed := prices[i/2%2]; o.PaymentAmount != 3*claimed || len(o.Items) != 1 || o.Items[0].ProductPrice != claimed {
+			wins++
+		}
+	}
+	if wins > 0 || v.count(http.StatusOK) != crowd/50 {
+		t.Errorf("%d wins: orders at another price than claimed; %s", wins, v)
+	}
+	a.awaitRest(t)
+	a.onePrice(t, product, prices)
+}
+
+// onePrice checks that at rest order and stock have the same price, and that the other one is refused.
+func (a *arena) onePrice(t *testing.T, product string, prices [2]int64) {
+	t.Helper()
+	var known, now int64
+	for pool, price := range map[string]*int64{"order": &known, "stock": &now} {
+		table := map[string]string{"order": "price", "stock": "product"}[pool]
+		if err := a.pools[pool].QueryRow(t.Context(), `SELECT price FROM `+table+` WHERE product_id = $1`, product).Scan(price); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if known != now {
+		t.Errorf("order knows the price as %d, and it is %d", known, now)
+	}
+	for _, price := range prices {
+		want := "422 price_changed"
+		if price == now {
+			want = "202"
+		}
+		res, err := a.crowd[0].at[1].Do(t.Context(), fresh(basket(price, line(product, 1, price))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := (volley{answers: []rest.Response{res}}).String(); got != "1 × "+want {
+			t.Errorf("at rest an order at %d is answered %s, want %s", price, got, fmt.Sprint(want))
+		}
+	}
+}
