@@ -156,7 +156,7 @@ func (n *nemesis) kafkaStop(Step) act { return n.kafkaDown(n.cluster.Kafka().Ter
 
 func (n *nemesis) kafkaDown(down func()) act {
 	return act{
-		target: "kafka", claims: []string{serverClaim, "kafka"}, end: n.cluster.Kafka().Start,
+		target: "kafka", claims: []string{serverClaim, "kafka"}, ready: n.cluster.Processes(), end: n.cluster.Kafka().Start,
 		begin: func(context.Context) error { down(); return nil },
 	}
 }
@@ -164,7 +164,7 @@ func (n *nemesis) kafkaDown(down func()) act {
 func (n *nemesis) kafkaPause(s Step) act {
 	k := n.cluster.Kafka()
 	return act{
-		target: "kafka", detail: s.Hold.String(), claims: []string{serverClaim, "kafka"},
+		target: "kafka", detail: s.Hold.String(), claims: []string{serverClaim, "kafka"}, ready: n.cluster.Processes(),
 		begin: func(context.Context) error { return k.Pause() },
 		end:   func(context.Context) error { return k.Resume() },
 	}
@@ -175,14 +175,14 @@ func (n *nemesis) postgresKill(Step) act      { return n.postgresDown(n.cluster.
 
 func (n *nemesis) postgresDown(down func()) act {
 	return act{
-		target: "postgres", claims: []string{serverClaim, "postgres"}, end: n.cluster.Postgres().Start,
+		target: "postgres", claims: []string{serverClaim, "postgres"}, ready: n.cluster.Processes(), end: n.cluster.Postgres().Start,
 		begin: func(context.Context) error { down(); return nil },
 	}
 }
 
 func (n *nemesis) postgresSession(s Step) act {
 	return act{
-		target: "postgres", detail: "a session of " + s.Service, claims: []string{serverClaim, "postgres"},
+		target: "postgres", detail: "a session of " + s.Service, claims: []string{serverClaim, "postgres"}, ready: n.cluster.Processes(),
 		begin: func(ctx context.Context) error {
 			hit, err := n.cluster.Postgres().KillBackend(ctx, s.Service)
 			if err == nil && !hit {
