@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -164,18 +165,20 @@ func TestSilentRelayLosesTheElection(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.commitEvents(t, "order", "order")
-	frozen, thaw := make(chan struct{}), make(chan struct{})
+	frozen, thawed := make(chan struct{}), make(chan struct{})
+	thaw := sync.OnceFunc(func() { close(thawed) })
 	var once atomic.Bool
 	s.relay(t, held(func(_ context.Context, p outbox.Point) {
 		if p == outbox.AfterRead && !once.Swap(true) {
 			close(frozen)
-			<-thaw
+			<-thawed
 		}
 	}))
+	t.Cleanup(thaw) // also where the test ends before its time
 	<-frozen
 	s.relay(t)
 	s.emptied(t)
-	close(thaw)
+	thaw()
 	s.commitEvents(t, "order")
 	s.emptied(t)
 	if v := s.judge(t); !v.intact() {

@@ -82,6 +82,12 @@ func All() []Mutant {
 	return slices.Concat(outboxMutants, consumerMutants, simulatorMutants, raceMutants, attackMutants)
 }
 
+// test is the proof by tests of a package; run is one or more of their names, with | between them.
 func test(pkg, run string, flags ...string) Proof {
 	return Proof{Package: pkg, Run: "^(" + run + ")$", Flags: flags}
+}
+
+// part is the proof by those parts of a test whose names begin with sub.
+func part(pkg, name, sub string) Proof {
+	return Proof{Package: pkg, Run: "^" + name + "$/^" + sub}
 }
