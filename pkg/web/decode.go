@@ -64,7 +64,11 @@ func Body(c echo.Context) ([]byte, error) {
 	if c.Request().Body == nil {
 		return nil, nil
 	}
-	body, err := io.ReadAll(c.Request().Body)
+	return readAll(c.Request())
+}
+
+func readAll(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(r.Body)
 	if err == nil {
 		return body, nil
 	}

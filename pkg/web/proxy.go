@@ -73,15 +73,17 @@ func Proxy(target string, transport http.RoundTripper) (echo.HandlerFunc, error)
 	}, nil
 }
 
-// rewindable reads a body of known length, which the body limit has made small, so that it can be sent a second time.
+// rewindable reads the body, which the body limit has made small, so that it can be sent a second time, and so that a
+// body that does not arrive is told from a service that does not answer: inside the transport both are one error.
 func rewindable(r *http.Request) error {
-	if r.ContentLength <= 0 || r.Body == nil {
+	if r.Body == nil || r.Body == http.NoBody {
 		return nil
 	}
-	body, err := io.ReadAll(r.Body)
+	body, err := readAll(r)
 	if err != nil {
 		return err
 	}
+	r.ContentLength, r.TransferEncoding = int64(len(body)), nil
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	return nil

@@ -1,6 +1,8 @@
 package web_test
 
 import (
+	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -145,6 +147,41 @@ func TestProxySurvivesRestart(t *testing.T) {
 		first, _ = start(addr)
 	}
 	t.Cleanup(func() { _ = first.Close() })
+}
+
+// TestProxyBodyThatDoesNotArrive: what is wrong with the client's own bytes is not the fault of the service behind.
+func TestProxyBodyThatDoesNotArrive(t *testing.T) {
+	t.Parallel()
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			_, _ = fmt.Fprintf(w, "%d %s", r.ContentLength, body)
+		}
+	}))
+	t.Cleanup(service.Close)
+	gateway := serve(t, web.Config{ReadTimeout: 300 * time.Millisecond, BodyLimit: 10}, forward(t, service.URL))
+	for text, want := range map[string]string{
+		"Content-Length: 2\r\n\r\n{}":                            "200 ",
+		"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n": "200 ",
+		"Transfer-Encoding: chunked\r\n\r\nx\r\n{}":              "408 ",
+		"Transfer-Encoding: chunked\r\n\r\n2\r\n{}":              "408 ",
+		"Content-Length: 5\r\n\r\n{}":                            "408 ",
+		"Content-Length: 11\r\n\r\n{}":                           "413 ",
+		"Transfer-Encoding: chunked\r\n\r\nb\r\n{         }":     "413 ",
+	} {
+		conn, err := net.Dial("tcp", gateway.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		if _, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: h\r\n"+text); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := bufio.NewReader(conn).ReadString('\n')
+		if err != nil || !strings.HasPrefix(answer, "HTTP/1.1 "+want) {
+			t.Errorf("%q: %q %v, want %s", text, answer, err, want)
+		}
+	}
 }
 
 func BenchmarkProxy(b *testing.B) {

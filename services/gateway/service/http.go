@@ -120,6 +120,9 @@ func (s *server) postPreview(c echo.Context) error {
 // getEvents answers an order's timeline, as a list or live.
 func (s *server) getEvents(c echo.Context) error {
 	ctx, id := c.Request().Context(), c.Param("orderId")
+	if uuid.Validate(id) != nil {
+		return fault.NotFound()
+	}
 	version, err := s.versionOf(ctx, caller(c), web.Caller(c), id)
 	if err != nil {
 		return err
@@ -287,7 +290,7 @@ func (s *server) audited(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		id := uuid.Must(uuid.NewV7()).String()
 		if err := store.BeginAudit(r.Context(), s.host.Pool, store.AuditEntry{
-			ID: id, Operator: web.Caller(c).Subject, Method: r.Method, Path: r.URL.Path, Reason: reason,
+			ID: id, Operator: web.Caller(c).Subject, Method: r.Method, Path: r.URL.EscapedPath(), Reason: reason,
 			RequestID: web.RequestID(c),
 		}); err != nil {
 			return err

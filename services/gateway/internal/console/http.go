@@ -24,6 +24,9 @@ const pagePolicy = "default-src 'none'; style-src 'self'; img-src data:; form-ac
 // pageSize is how many orders a page lists.
 const pageSize = 50
 
+// longestID is the most characters of an order's id that is looked for.
+const longestID = 255
+
 type handlers struct{ Parts }
 
 // Routes adds the pages, and sends whoever asks for the root to them.
@@ -112,6 +115,9 @@ func (h *handlers) orders(c echo.Context) error {
 	if !slices.Contains(gateway.Steps, f.Step) {
 		f.Step = ""
 	}
+	if !web.Printable(f.Before, longestID) {
+		f.Before = "" // no order's id, and nothing that the database could be asked for
+	}
 	orders, err := store.Orders(c.Request().Context(), h.Pool, f)
 	if err != nil {
 		return err
@@ -131,7 +137,11 @@ func (h *handlers) orders(c echo.Context) error {
 
 func (h *handlers) order(c echo.Context) error {
 	ctx, id := c.Request().Context(), c.Param("orderId")
-	order, err := store.Order(ctx, h.Pool, id)
+	var order gateway.Order
+	err := store.ErrNoOrder
+	if web.Printable(id, longestID) {
+		order, err = store.Order(ctx, h.Pool, id)
+	}
 	if errors.Is(err, store.ErrNoOrder) {
 		return h.show(c, http.StatusNotFound, "message", view{Title: "No such order", At: "orders", Body: messageView{
 			"No order of this id has been seen. One that was just placed shows up within a second.",
