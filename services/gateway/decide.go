@@ -20,7 +20,7 @@ import (
 // OnEvent records an event, whatever its type, and folds it into its order's line. An event that is there already
 // changes nothing. One of an unknown type, or whose payload cannot be read, is recorded too and only not folded: a
 // timeline with an opaque entry is worth more than an order whose timeline stops.
-func OnEvent(w *World, r flow.Record, _ flow.Meta) []flow.Event {
+func OnEvent(w *World, r flow.Record, m flow.Meta) []flow.Event {
 	if _, known := w.Events.Get(r.ID); known {
 		return nil
 	}
@@ -30,6 +30,7 @@ func OnEvent(w *World, r flow.Record, _ flow.Meta) []flow.Event {
 		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Payload: r.Payload,
 	}
 	w.Events.Put(e.ID, e)
+	conform(w, e, r, m)
 	message := decode(e)
 	if message == nil || !aboutOrder(message) {
 		return nil

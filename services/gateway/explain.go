@@ -19,6 +19,14 @@ type Line struct {
 	Ignored *string `json:"ignored"`
 	// Summary is one line for a person; no personal data.
 	Summary string `json:"summary"`
+	// Findings say against which rules of the declared choreography the event stands.
+	Findings []Badge `json:"findings,omitempty"`
+}
+
+// Badge is one finding as a timeline shows it.
+type Badge struct {
+	Rule   Rule   `json:"rule"`
+	Detail string `json:"detail"`
 }
 
 // Explain lists an order's events with causes before effects, and says which were ignored.
@@ -35,6 +43,9 @@ func Explain(events []Event) []Line {
 		}
 		if why := t.ignored(e); why != "" {
 			lines[i].Ignored = &why
+		}
+		for _, f := range e.Findings {
+			lines[i].Findings = append(lines[i].Findings, Badge{Rule: f.Rule, Detail: f.Detail})
 		}
 	}
 	return lines

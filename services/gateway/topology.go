@@ -6,4 +6,5 @@ import "github.com/quadrille-io/quadrille/pkg/flow"
 // none.
 var Topology = flow.Service("gateway",
 	flow.Listen([]string{"order.v1", "stock.v1", "coupon.v1", "payment.v1", "shipping.v1"}, OnEvent),
+	flow.OnDeadline(OnOverdue),
 )

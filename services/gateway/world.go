@@ -16,6 +16,17 @@ type World struct {
 	Events flow.Rows[string, Event]
 	// Orders by order id.
 	Orders flow.Rows[string, Order]
+
+	// Rules is what the events are held against; nil checks nothing.
+	Rules *Rules
+	// Checks by subject, Causes by the id of an event that one of the batch names as its cause.
+	Checks flow.Rows[string, Check]
+	Causes flow.Rows[string, Known]
+	// Told are all events of the subjects whose doubts are due.
+	Told map[string][]Known
+	// Starts by PartitionKey, Findings by Finding.Key; those found before are not loaded.
+	Starts   flow.Rows[string, Start]
+	Findings flow.Rows[string, Finding]
 }
 
 // Event is one event as it stood on its topic.
@@ -40,6 +51,8 @@ type Event struct {
 	Payload []byte
 	// Position is the order of arrival here, given by the database; 0 in a World.
 	Position int64
+	// Findings that stand against the event; nil in a World.
+	Findings []Finding
 }
 
 // Name is the short name of the event's type: StockDecreased.

@@ -53,6 +53,7 @@ func TestShop(t *testing.T) {
 		}
 	})
 	t.Run("seen by a subscriber", func(t *testing.T) { subscriber(t, s) })
+	t.Run("by the declared choreography", func(t *testing.T) { conforms(t, s) })
 }
 
 // seedBody is the request of the API's description, as it stands there.

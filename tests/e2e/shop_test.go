@@ -49,7 +49,9 @@ type shop struct {
 const spareMembers = 700
 
 // quickly makes waits short that would only make the tests long.
-var quickly = map[string]map[string]string{"payment": {"PAYMENT_TIMEOUT": "1s"}}
+var quickly = map[string]map[string]string{
+	"payment": {"PAYMENT_TIMEOUT": "1s"}, "gateway": {"CONFORMANCE_GRACE": "1s"},
+}
 
 // open starts a system of the test's own, seeded like `quadrille up`.
 func open(t *testing.T, environment map[string]map[string]string) *shop {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/quadrille-io/quadrille/pkg/host"
 	"github.com/quadrille-io/quadrille/pkg/run"
@@ -25,6 +26,9 @@ type Config struct {
 	PaymentURL  string `env:"PAYMENT_URL,required"`
 	ShippingURL string `env:"SHIPPING_URL,required"`
 	MailerURL   string `env:"MAILER_URL,required"`
+
+	// ConformanceGrace is how long an event may wait for its cause, and for those before it, until that is a finding.
+	ConformanceGrace time.Duration `env:"CONFORMANCE_GRACE" envDefault:"2m"`
 }
 
 // Run works until ctx ends or something fails.
@@ -35,12 +39,17 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	return host.Run(ctx, cfg.Config, host.Parts[gateway.World]{
 		Definition: gateway.Topology,
-		Store:      store.Store{},
+		Store:      store.Store{Rules: gatewayRules(cfg.ConformanceGrace)},
 		Migrate:    store.Migrate,
 		Books:      store.Books(),
 		NoInbox:    true,
 		Routes:     s.routes,
-		Components: []run.Component{{Name: "watcher", Run: s.watch.run}},
+		Due:        store.Overdue,
+		Notices:    notices,
+		Components: []run.Component{
+			{Name: "watcher", Run: s.watch.run},
+			{Name: "conformance", Run: newAuditor(s).run},
+		},
 	})
 }
 

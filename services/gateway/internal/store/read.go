@@ -16,7 +16,7 @@ import (
 // timelineLimit bounds a timeline. An order has some twenty events; a product may have any number, the newest count.
 const timelineLimit = 1000
 
-// Timeline returns the events of one order or product, as they are kept.
+// Timeline returns the events of one order or product, as they are kept, with what was found against them.
 func Timeline(ctx context.Context, pool *pgxpool.Pool, subject string) ([]gateway.Event, error) {
 	rows, err := pool.Query(ctx, `
 		SELECT `+eventColumns+` FROM event WHERE subject = $1 ORDER BY position DESC LIMIT $2`, subject, timelineLimit)
@@ -27,7 +27,7 @@ func Timeline(ctx context.Context, pool *pgxpool.Pool, subject string) ([]gatewa
 	if err != nil {
 		return nil, fmt.Errorf("read timeline: %w", err)
 	}
-	return events, nil
+	return events, addFindings(ctx, pool, subject, events)
 }
 
 // Counts returns how many events each of the subjects has, in one statement for all who wait.

@@ -24,26 +24,34 @@ func Migrate(ctx context.Context, url string) error {
 }
 
 // Store implements engine.Store.
-type Store struct{}
+type Store struct {
+	// Rules is what events are held against; nil checks nothing.
+	Rules *gateway.Rules
+}
 
-// Load brings the events that are there already and the orders' lines, two statements for any number of inputs. The
-// subjects are locked, so nobody else writes either.
-func (Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*gateway.World, error) {
+// Load brings the events that are there already, the orders' lines, and what events are held against: one statement
+// each for any number of inputs. The subjects are locked, so nobody else writes any of it.
+func (s Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*gateway.World, error) {
 	ids, subjects := make([]string, 0, len(in)), make([]string, 0, len(in))
 	for _, input := range in {
 		if r, ok := input.Msg.(flow.Record); ok {
-			ids, subjects = append(ids, r.ID), append(subjects, r.SubjectID)
+			ids = append(ids, r.ID)
 		}
+		subjects = append(subjects, input.Subject)
 	}
 	slices.Sort(subjects)
-	w := &gateway.World{}
+	subjects = slices.Compact(subjects)
+	w := &gateway.World{Rules: s.Rules}
 	if err := loadEvents(ctx, tx, ids, w); err != nil {
 		return nil, err
 	}
-	if err := loadOrders(ctx, tx, slices.Compact(subjects), w); err != nil {
+	if err := loadOrders(ctx, tx, subjects, w); err != nil {
 		return nil, err
 	}
-	return w, nil
+	if s.Rules == nil {
+		return w, nil
+	}
+	return w, loadConformance(ctx, tx, in, subjects, w)
 }
 
 const eventColumns = `id::text, subject, type, service, sequence, occurred_at, causation, command, correlation,
@@ -100,12 +108,15 @@ func loadOrders(ctx context.Context, tx pgx.Tx, ids []string, w *gateway.World) 
 	return nil
 }
 
-// Save writes new events and changed lines, one statement each.
+// Save writes new events, changed lines and checks, and findings where there are any, one statement each.
 func (Store) Save(ctx context.Context, tx pgx.Tx, w *gateway.World) error {
 	if err := saveEvents(ctx, tx, w.Events.Changed()); err != nil {
 		return err
 	}
-	return saveOrders(ctx, tx, w.Orders.Changed())
+	if err := saveOrders(ctx, tx, w.Orders.Changed()); err != nil {
+		return err
+	}
+	return saveConformance(ctx, tx, w)
 }
 
 // eventArrays are the columns of the events to insert. Positions are drawn in the order of the arrays; within a
