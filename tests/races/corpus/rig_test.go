@@ -7,15 +7,18 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/quadrille-io/quadrille/pkg/engine"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
+	"github.com/quadrille-io/quadrille/pkg/web"
 	"github.com/quadrille-io/quadrille/services/quadrille/local"
 	"github.com/quadrille-io/quadrille/services/quadrille/rest"
 )
@@ -92,20 +95,31 @@ func corpus[T any](t *testing.T, name string) []T {
 // send makes a request and reads its answer.
 func send(t *testing.T, req *http.Request) rest.Response {
 	t.Helper()
-	client := http.Client{
-		Timeout:       patience,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	res, err := ask(req)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return res
+}
+
+// client follows no redirect: the answer is what counts here.
+var client = http.Client{
+	Timeout:       patience,
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// ask is send for goroutines other than the test's own.
+func ask(req *http.Request) (rest.Response, error) {
 	res, err := client.Do(req)
 	if err != nil {
-		t.Fatalf("%s %s: %v", req.Method, req.URL, err)
+		return rest.Response{}, err
 	}
 	defer res.Body.Close()
 	var body bytes.Buffer
 	if _, err := body.ReadFrom(res.Body); err != nil {
-		t.Fatalf("%s %s: read the answer: %v", req.Method, req.URL, err)
+		return rest.Response{}, fmt.Errorf("read the answer: %w", err)
 	}
-	return rest.Response{Status: res.StatusCode, Header: res.Header, Body: body.Bytes()}
+	return rest.Response{Status: res.StatusCode, Header: res.Header, Body: body.Bytes()}, nil
 }
 
 // refused holds an answer against the refusal that is due: its status, its code, a problem document.
@@ -117,6 +131,66 @@ func refused(t *testing.T, what string, got rest.Response, status int, code stri
 	}
 	if kind := got.Header.Get("Content-Type"); kind != "application/problem+json" {
 		t.Errorf("%s: answered with %q, want a problem document", what, kind)
+	}
+}
+
+// caughtUp waits until every service has dealt with everything that was published.
+func (w town) caughtUp(t *testing.T) {
+	t.Helper()
+	testkit.Eventually(t, patience, func() error {
+		var list struct {
+			Data []struct {
+				Service string `json:"service"`
+				Lag     int64  `json:"lag"`
+			} `json:"data"`
+		}
+		if err := w.client(t, local.Operator, web.RoleOperator).Get(t.Context(), "/ops/v1/subscriptions", &list); err != nil {
+			return err
+		}
+		for _, s := range list.Data {
+			if s.Lag > 0 {
+				return fmt.Errorf("%s is %d events behind", s.Service, s.Lag)
+			}
+		}
+		if len(list.Data) != len(local.Services()) {
+			return fmt.Errorf("%d services have subscriptions", len(list.Data))
+		}
+		return nil
+	})
+}
+
+// unharmed checks that the system is as it was: it sells, nothing is parked in any service, nothing was logged that a
+// person would have to look at, and what was taken did not become an order's.
+func (w town) unharmed(t *testing.T) {
+	t.Helper()
+	order := place(t, w.client(t, local.Customer), basket(local.Product, 10_050))
+	testkit.Eventually(t, patience, func() error {
+		var o struct {
+			Status string `json:"status"`
+		}
+		if err := w.client(t, local.Customer).Get(t.Context(), "/api/v1/orders/"+order, &o); err != nil {
+			return err
+		}
+		if o.Status != "COMPLETED" {
+			return fmt.Errorf("the order is %s", o.Status)
+		}
+		return nil
+	})
+	w.caughtUp(t)
+	var failures struct {
+		Data        []json.RawMessage `json:"data"`
+		Unavailable []string          `json:"unavailable"`
+	}
+	if err := w.client(t, local.Operator, web.RoleOperator).Get(t.Context(), "/ops/v1/failures", &failures); err != nil {
+		t.Fatal(err)
+	}
+	if len(failures.Data)+len(failures.Unavailable) > 0 {
+		t.Errorf("events are parked: %s", failures.Data)
+	}
+	for line := range strings.Lines(w.log.String()) {
+		if strings.Contains(line, "level=ERROR") || strings.Contains(line, "level=WARN") {
+			t.Errorf("logged: %.500s", line)
+		}
 	}
 }
 
