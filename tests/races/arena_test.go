@@ -3,6 +3,7 @@ package races_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -26,8 +27,11 @@ import (
 // arena is a running shop with two replicas of everything: two gateways, each with services of its own
 // behind it, on the same databases, topics and groups, and with the same world outside.
 type arena struct {
+	// replicas are two, or one twice where nothing races.
 	replicas [2]*local.System
 	outside  *simulator.Simulators
+	// dir has the key that signs the tokens.
+	dir string
 	// pools are the services' databases, to read the books.
 	pools map[string]*pgxpool.Pool
 	// ops is the operator's client at the first gateway.
@@ -59,8 +63,14 @@ const (
 // webhookSecret is what the carrier signs with, known here to send its webhooks again.
 const webhookSecret = "the carrier's secret of this test"
 
-// open starts the shop. The first replica migrates, both work at the same time from then on.
+// open starts the shop with two replicas. The first one migrates, both work at the same time from then on.
 func open(t *testing.T) *arena {
+	t.Helper()
+	return openWith(t, 2, nil)
+}
+
+// openWith starts it with one replica or two, and with an environment that wins over the usual one.
+func openWith(t *testing.T, replicas int, environment map[string]string) *arena {
 	t.Helper()
 	begin := time.Now()
 	a := &arena{
@@ -76,7 +86,8 @@ func open(t *testing.T) *arena {
 	}
 	a.startOutside(ctx, t, "http://"+gateway.Addr().String())
 	cfg := a.config(t)
-	for i := range a.replicas {
+	maps.Copy(cfg.Environment, environment)
+	for i := range replicas {
 		own := cfg
 		own.Gateway = gateway
 		if i > 0 {
@@ -90,6 +101,9 @@ func open(t *testing.T) *arena {
 		own.Simulators.Inbox.Dir = dir + "/inbox"
 		a.start(ctx, t, i, own)
 	}
+	if replicas == 1 {
+		a.replicas[1] = a.replicas[0]
+	}
 	if a.ops, err = a.replicas[0].Client(local.Operator, web.RoleOperator); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +112,7 @@ func open(t *testing.T) *arena {
 		a.crowd = append(a.crowd, a.as(t, citizen(n).GetMemberId()))
 	}
 	t.Cleanup(a.http.CloseIdleConnections)
-	t.Logf("two replicas are open after %s", time.Since(begin).Round(time.Millisecond))
+	t.Logf("the shop is open after %s", time.Since(begin).Round(time.Millisecond))
 	return a
 }
 
@@ -126,8 +140,9 @@ func (a *arena) startOutside(ctx context.Context, t *testing.T, gateway string) 
 // config is what both replicas are told. The same folder gives them the same token key.
 func (a *arena) config(t *testing.T) local.Config {
 	t.Helper()
+	a.dir = t.TempDir()
 	cfg := local.Config{
-		Dir: t.TempDir(), Databases: map[string]string{}, Brokers: testkit.Brokers(t), TopicPrefix: testkit.TopicPrefix(t),
+		Dir: a.dir, Databases: map[string]string{}, Brokers: testkit.Brokers(t), TopicPrefix: testkit.TopicPrefix(t),
 		Partitions: 4, Members: local.Members(), Tuning: engine.Tuning{Sweep: 100 * time.Millisecond},
 		Environment: map[string]string{
 			"LOG_LEVEL": "warn",

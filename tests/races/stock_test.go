@@ -155,11 +155,7 @@ func priceChange(t *testing.T, a *arena) {
 		if answer.Status != http.StatusAccepted {
 			continue
 		}
-		var o struct {
-			PaymentAmount int64
-			Items         []struct{ ProductPrice int64 }
-		}
-		o = decode[struct {
+		o := decode[struct {
 			PaymentAmount int64
 			Items         []struct{ ProductPrice int64 }
 		}](t, answer.Body)
