@@ -20,6 +20,9 @@ type balancer struct {
 	stop     context.CancelFunc
 	wg       sync.WaitGroup
 
+	looking  sync.Mutex
+	failures map[*Process]int // in a row
+
 	mu    sync.Mutex
 	ready []string // host:port of ready replicas
 	next  int
@@ -43,7 +46,7 @@ func (c *Cluster) newBalancer(ctx context.Context, service string) (*balancer, e
 		return nil, fmt.Errorf("listen for %s: %w", service, err)
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
-	b := &balancer{cluster: c, service: service, addr: addr, listener: l, stop: stop, conns: map[net.Conn]struct{}{}}
+	b := &balancer{cluster: c, service: service, addr: addr, listener: l, stop: stop, failures: map[*Process]int{}, conns: map[net.Conn]struct{}{}}
 	b.wg.Go(func() { b.watch(running) })
 	b.wg.Go(b.serve)
 	return b, nil
@@ -51,11 +54,10 @@ func (c *Cluster) newBalancer(ctx context.Context, service string) (*balancer, e
 
 // watch asks the replicas whether they are ready.
 func (b *balancer) watch(ctx context.Context) {
-	failures := map[*Process]int{}
 	ticker := time.NewTicker(probePeriod)
 	defer ticker.Stop()
 	for {
-		b.look(ctx, failures)
+		b.look(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -65,7 +67,9 @@ func (b *balancer) watch(ctx context.Context) {
 }
 
 // look asks all replicas at once: a paused one answers nothing, and must not hold up the others.
-func (b *balancer) look(ctx context.Context, failures map[*Process]int) {
+func (b *balancer) look(ctx context.Context) {
+	b.looking.Lock()
+	defer b.looking.Unlock()
 	replicas := b.cluster.Replicas(b.service)
 	results := make([]error, len(replicas))
 	var wg sync.WaitGroup
@@ -76,13 +80,13 @@ func (b *balancer) look(ctx context.Context, failures map[*Process]int) {
 	var ready []string
 	for i, p := range replicas {
 		if results[i] == nil {
-			failures[p] = 0
-		} else if _, known := failures[p]; known {
-			failures[p]++
+			b.failures[p] = 0
+		} else if _, known := b.failures[p]; known {
+			b.failures[p]++
 		} else {
-			failures[p] = probeFailures // never was ready
+			b.failures[p] = probeFailures // never was ready
 		}
-		if failures[p] < probeFailures {
+		if b.failures[p] < probeFailures {
 			ready = append(ready, p.httpAddr)
 		}
 	}

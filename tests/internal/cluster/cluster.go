@@ -163,7 +163,7 @@ func (c *Cluster) prepare(ctx context.Context) (err error) {
 	return writeMembers(c.membersFile(), c.opts.Members)
 }
 
-// Ready waits until every replica that is meant to run is ready.
+// Ready waits until every replica that is meant to run is ready, and is given work.
 func (c *Cluster) Ready(ctx context.Context) error {
 	for _, p := range c.Processes() {
 		if !p.Wanted() {
@@ -172,6 +172,9 @@ func (c *Cluster) Ready(ctx context.Context) error {
 		if err := p.Ready(ctx); err != nil {
 			return err
 		}
+	}
+	for _, b := range c.balancers {
+		b.look(ctx)
 	}
 	return nil
 }
