@@ -179,9 +179,11 @@ func (a *arena) start(ctx context.Context, t *testing.T, i int, cfg local.Config
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
+		begin := time.Now()
 		if err := system.Stop(ctx); err != nil {
 			t.Errorf("stop replica %d: %v", i, err)
 		}
+		t.Logf("replica %d stopped after %s", i, time.Since(begin).Round(time.Millisecond))
 		if t.Failed() {
 			t.Logf("warnings and errors of replica %d:\n%s", i, log.String())
 		}

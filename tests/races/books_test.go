@@ -26,11 +26,10 @@ type books struct {
 	events       map[string][]eventRow
 
 	products []productRow
-	policies []policyRow
+	policies map[string]policyRow
 	coupons  map[string]couponRow
-	spent    []spentRow
-	ledger   []ledgerRow
-	byOrder  map[string][]ledgerRow // the ledger again, filled when first asked for
+	spent    map[string][]spentRow  // by order
+	ledger   map[string][]ledgerRow // by order; grants under ""
 	balances map[string]int64
 	mails    []mailRow
 
@@ -106,8 +105,8 @@ func read[T any](ctx context.Context, pool *pgxpool.Pool, sql string) ([]T, erro
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[T])
 }
 
-// byOrder is read into a map by what key says.
-func byOrder[T any](ctx context.Context, pool *pgxpool.Pool, sql string, key func(T) string) (map[string]T, error) {
+// keyed is read into a map by what key says.
+func keyed[T any](ctx context.Context, pool *pgxpool.Pool, sql string, key func(T) string) (map[string]T, error) {
 	list, err := read[T](ctx, pool, sql)
 	if err != nil {
 		return nil, err
@@ -119,34 +118,44 @@ func byOrder[T any](ctx context.Context, pool *pgxpool.Pool, sql string, key fun
 	return rows, nil
 }
 
+// grouped is read into a map of lists.
+func grouped[T any](ctx context.Context, pool *pgxpool.Pool, sql string, key func(T) string) (map[string][]T, error) {
+	list, err := read[T](ctx, pool, sql)
+	if err != nil {
+		return nil, err
+	}
+	rows := map[string][]T{}
+	for _, row := range list {
+		rows[key(row)] = append(rows[key(row)], row)
+	}
+	return rows, nil
+}
+
 // books reads everything. The system must be at rest, else the parts are of different moments.
 func (a *arena) books(ctx context.Context) (b books, err error) {
 	keep := func(e error) {
 		err = errors.Join(err, e)
 	}
 	var e error
-	b.orders, e = byOrder(ctx, a.pools["order"], `
+	b.orders, e = keyed(ctx, a.pools["order"], `
 		SELECT order_id, user_id, status, reason, shipment_status, discount_amount, point_amount, payment_amount,
 			(terms->>'itemsAmount')::bigint, (terms->>'deliveryFee')::bigint, undo_payment, undo_coupon, undo_stock,
 			terms->'items', coalesce(terms->'couponRefs', '[]') FROM orders`,
 		func(r orderRow) string { return r.OrderID })
 	keep(e)
-	b.reservations, e = byOrder(ctx, a.pools["stock"], `SELECT order_id, user_id, state, items FROM reservation`,
+	b.reservations, e = keyed(ctx, a.pools["stock"], `SELECT order_id, user_id, state, items FROM reservation`,
 		func(r reservationRow) string { return r.OrderID })
 	keep(e)
 	b.products, e = read[productRow](ctx, a.pools["stock"], `SELECT product_id, quantity FROM product`)
 	keep(e)
-	b.shipments, e = byOrder(ctx, a.pools["shipping"], `SELECT order_id, user_id, state, booking_id FROM shipment`,
+	b.shipments, e = keyed(ctx, a.pools["shipping"], `SELECT order_id, user_id, state, booking_id FROM shipment`,
 		func(r shipmentRow) string { return r.OrderID })
 	keep(e)
 	b.mails, e = read[mailRow](ctx, a.pools["mailer"], `SELECT order_id, kind FROM mail`)
 	keep(e)
-	events, e := read[eventRow](ctx, a.pools["gateway"], `SELECT subject, service, type, sequence FROM event ORDER BY position`)
+	b.events, e = grouped(ctx, a.pools["gateway"], `SELECT subject, service, type, sequence FROM event ORDER BY position`,
+		func(r eventRow) string { return r.Subject })
 	keep(e)
-	b.events = map[string][]eventRow{}
-	for _, event := range events {
-		b.events[event.Subject] = append(b.events[event.Subject], event)
-	}
 	keep(b.readCoupons(ctx, a.pools["coupon"]))
 	keep(b.readPayments(ctx, a.pools["payment"]))
 	keep(b.readOutside(a))
@@ -154,30 +163,33 @@ func (a *arena) books(ctx context.Context) (b books, err error) {
 }
 
 func (b *books) readCoupons(ctx context.Context, pool *pgxpool.Pool) (err error) {
-	b.uses, err = byOrder(ctx, pool, `SELECT order_id, user_id, state, coupon_ids, discount FROM coupon_use`,
+	b.uses, err = keyed(ctx, pool, `SELECT order_id, user_id, state, coupon_ids, discount FROM coupon_use`,
 		func(r useRow) string { return r.OrderID })
 	if err != nil {
 		return err
 	}
-	if b.policies, err = read[policyRow](ctx, pool, `SELECT policy_id, issued, issue_limit, amount FROM coupon_policy`); err != nil {
+	b.policies, err = keyed(ctx, pool, `SELECT policy_id, issued, issue_limit, amount FROM coupon_policy`,
+		func(r policyRow) string { return r.PolicyID })
+	if err != nil {
 		return err
 	}
-	b.coupons, err = byOrder(ctx, pool, `SELECT coupon_id, policy_id, user_id FROM coupon`,
+	b.coupons, err = keyed(ctx, pool, `SELECT coupon_id, policy_id, user_id FROM coupon`,
 		func(r couponRow) string { return r.CouponID })
 	if err != nil {
 		return err
 	}
-	b.spent, err = read[spentRow](ctx, pool, `SELECT coupon_id, order_id FROM coupon_spent`)
+	b.spent, err = grouped(ctx, pool, `SELECT coupon_id, order_id FROM coupon_spent`, func(r spentRow) string { return r.OrderID })
 	return err
 }
 
 func (b *books) readPayments(ctx context.Context, pool *pgxpool.Pool) (err error) {
-	b.payments, err = byOrder(ctx, pool, `SELECT order_id, user_id, state, refund, amount, points, discount, coupon_counted FROM payment`,
+	b.payments, err = keyed(ctx, pool, `SELECT order_id, user_id, state, refund, amount, points, discount, coupon_counted FROM payment`,
 		func(r paymentRow) string { return r.OrderID })
 	if err != nil {
 		return err
 	}
-	b.ledger, err = read[ledgerRow](ctx, pool, `SELECT user_id, kind, coalesce(order_id, ''), amount FROM ledger`)
+	b.ledger, err = grouped(ctx, pool, `SELECT user_id, kind, coalesce(order_id, ''), amount FROM ledger`,
+		func(r ledgerRow) string { return r.OrderID })
 	if err != nil {
 		return err
 	}

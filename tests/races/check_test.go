@@ -68,7 +68,7 @@ func (b *books) checkMoney(o orderRow, say sayer) {
 	p, found := b.payments[o.OrderID]
 	at := b.charges[o.OrderID]
 	taken, returned := int64(0), int64(0)
-	for _, entry := range b.ledgerOf(o.OrderID) {
+	for _, entry := range b.ledger[o.OrderID] {
 		if entry.UserID != o.UserID {
 			say("took points of %s", entry.UserID)
 		}
@@ -98,20 +98,10 @@ func (b *books) checkMoney(o orderRow, say sayer) {
 	}
 }
 
-func (b *books) ledgerOf(order string) []ledgerRow {
-	if b.byOrder == nil {
-		b.byOrder = map[string][]ledgerRow{}
-		for _, entry := range b.ledger {
-			b.byOrder[entry.OrderID] = append(b.byOrder[entry.OrderID], entry)
-		}
-	}
-	return b.byOrder[order]
-}
-
 func (b *books) checkCoupon(o orderRow, say sayer) {
 	use, used := b.uses[o.OrderID]
 	var spent []string
-	for _, s := range b.spentOf(o.OrderID) {
+	for _, s := range b.spent[o.OrderID] {
 		spent = append(spent, s.CouponID)
 		if owner := b.coupons[s.CouponID].UserID; owner != o.UserID {
 			say("spent the coupon %s of %s", s.CouponID, owner)
@@ -131,30 +121,12 @@ func (b *books) checkCoupon(o orderRow, say sayer) {
 	if counted {
 		worth := int64(0)
 		for _, id := range spent {
-			worth += b.policy(b.coupons[id].PolicyID).Amount
+			worth += b.policies[b.coupons[id].PolicyID].Amount
 		}
 		if worth != o.Discount {
 			say("got a discount of %d for coupons worth %d", o.Discount, worth)
 		}
 	}
-}
-
-func (b *books) spentOf(order string) (list []spentRow) {
-	for _, s := range b.spent {
-		if s.OrderID == order {
-			list = append(list, s)
-		}
-	}
-	return list
-}
-
-func (b *books) policy(id string) policyRow {
-	for _, p := range b.policies {
-		if p.PolicyID == id {
-			return p
-		}
-	}
-	return policyRow{}
 }
 
 // shipped is what the states of an order and of its parcel have to be together.
@@ -179,21 +151,26 @@ func (b *books) checkParcel(o orderRow, say sayer) {
 	}
 }
 
-// checkStory looks at the order's events: each happened once, none is missing, and the ends exclude each
-// other but for a completed order that shipping let go.
+// checkStory looks at the order's events: each happened once, their numbers have no gap, and the ends
+// exclude each other but for a completed order that shipping let go.
 func (b *books) checkStory(o orderRow, say sayer) {
-	times, last := map[string]int{}, map[string]int64{}
+	times, numbers := map[string]int{}, map[string][]int64{}
 	for _, e := range b.events[o.OrderID] {
-		name := e.Type[strings.LastIndexByte(e.Type, '.')+1:]
-		times[name]++
-		last[e.Service]++
-		if e.Sequence > int64(len(b.events[o.OrderID])) {
-			say("%s of %s has the number %d", name, e.Service, e.Sequence)
-		}
+		times[e.Type[strings.LastIndexByte(e.Type, '.')+1:]]++
+		numbers[e.Service] = append(numbers[e.Service], e.Sequence)
 	}
 	for name, n := range times {
 		if n > 1 {
 			say("%s happened %d times", name, n)
+		}
+	}
+	for service, list := range numbers {
+		slices.Sort(list)
+		for i, n := range list {
+			if n != int64(i+1) {
+				say("the events of %s have the numbers %v", service, list)
+				break
+			}
 		}
 	}
 	if (times["OrderCancelled"] == 1) == o.kept() {
@@ -224,8 +201,8 @@ func (b *books) strangers() (all []string) {
 	for id := range b.bookings {
 		unknown("the carrier", id)
 	}
-	for _, s := range b.spent {
-		unknown("coupon", s.OrderID)
+	for id := range b.spent {
+		unknown("coupon", id)
 	}
 	for _, m := range b.mails {
 		unknown("mailer", m.OrderID)
@@ -254,10 +231,12 @@ func (b *books) pieces(put map[string]int64) (all []string) {
 // points holds every balance against its ledger and what was granted.
 func (b *books) points(granted map[string]int64) (all []string) {
 	sum, grants := map[string]int64{}, map[string]int64{}
-	for _, entry := range b.ledger {
-		sum[entry.UserID] += entry.Amount
-		if entry.Kind == "GRANTED" {
-			grants[entry.UserID] += entry.Amount
+	for _, entries := range b.ledger {
+		for _, entry := range entries {
+			sum[entry.UserID] += entry.Amount
+			if entry.Kind == "GRANTED" {
+				grants[entry.UserID] += entry.Amount
+			}
 		}
 	}
 	for member, balance := range b.balances {

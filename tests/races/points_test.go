@@ -60,3 +60,17 @@ func grantOneKey(t *testing.T, a *arena) {
 		t.Errorf("%d wins: %+v; %s", (points.Balance-500)/500, points, v)
 	}
 }
+
+// 1,000 grants to a member who had no account yet: none is lost.
+func grantsAtOnce(t *testing.T, a *arena) {
+	by, operator := a.buyer(t), a.operator(t)
+	v := a.fire(t, crowd, func(int) shot { return shot{by: operator, request: grant(by.id, 1, uuid.NewString())} })
+	a.grantedAlready(by.id, crowd)
+	var points struct{ Balance int64 }
+	if err := by.at[0].Get(t.Context(), "/api/v1/points", &points); err != nil {
+		t.Fatal(err)
+	}
+	if points.Balance != crowd || v.count(http.StatusCreated) != crowd {
+		t.Errorf("%d wins: the balance is %d, want %d; %s", crowd-points.Balance, points.Balance, crowd, v)
+	}
+}

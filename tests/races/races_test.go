@@ -23,10 +23,10 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 const crowd = 1_000
 
 // patience is how long anything may take here, on a machine that has much else to do.
-const patience = 90 * time.Second
+const patience = 60 * time.Second
 
-// TestRaces runs the attacks one after the other against one system: each has all of the machine, and
-// products and policies of its own.
+// TestRaces runs the attacks one after the other against one system: each has products, policies and, where
+// it counts what one member has, members of its own.
 func TestRaces(t *testing.T) {
 	t.Parallel()
 	a := open(t)
@@ -45,6 +45,7 @@ func TestRaces(t *testing.T) {
 		{"one coupon in many orders", oneCoupon},
 		{"points spent twice", pointsSpent},
 		{"points granted once per key", grantOneKey},
+		{"points granted at once", grantsAtOnce},
 		{"one key, one body", keySameBody},
 		{"one key, many bodies", keyManyBodies},
 		{"one key, many members", keyManyMembers},
