@@ -32,6 +32,13 @@ type Issue struct {
 // different members meet only at the policy's row.
 func (c Issue) Subject() string { return HeldKey(c.PolicyID, c.UserID) }
 
+// Recount is POST /ops/v1/coupon-policies/{policyId}/recount: how many coupons were issued is set to how
+// many there are.
+type Recount struct{ PolicyID string }
+
+// Subject is the policy.
+func (c Recount) Subject() string { return c.PolicyID }
+
 // PolicyView is a policy as the API shows it.
 type PolicyView struct {
 	PolicyID      string       `json:"policyId"`

@@ -67,3 +67,19 @@ func OnIssue(w *World, c Issue, m flow.Meta) (flow.Reply, []flow.Event) {
 	w.Held.Put(HeldKey(c.PolicyID, c.UserID), c.CouponID)
 	return flow.Reply{Status: 201, Body: ViewOf(coupon, policy, m.Now)}, nil
 }
+
+// OnRecount sets what a policy says was issued to the coupons there are. More of them than its limit are a
+// person's to look at.
+func OnRecount(w *World, c Recount, _ flow.Meta) (flow.Reply, []flow.Event) {
+	policy, known := w.Policies.Get(c.PolicyID)
+	if !known {
+		return flow.Refuse(fault.NotFound())
+	}
+	counted, _ := w.Counted.Get(c.PolicyID)
+	if counted > policy.Limit {
+		return flow.Refuse(fault.Conflict(fault.CodeCouponLimitReached, "There are more coupons than the limit allows."))
+	}
+	policy.Issued = counted
+	w.Policies.Put(c.PolicyID, policy)
+	return flow.Reply{Status: 200, Body: PolicyViewOf(policy)}, nil
+}

@@ -13,4 +13,5 @@ var Topology = flow.Service("coupon",
 	flow.On(OnPaymentCancelled).Emits(&couponv1.CouponUseCancelled{}),
 	flow.OnCommand(OnCreatePolicy),
 	flow.OnCommand(OnIssue),
+	flow.OnCommand(OnRecount),
 )

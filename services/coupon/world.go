@@ -23,6 +23,9 @@ type World struct {
 	// Held finds a member's coupon of a policy: HeldKey to coupon id. It is an index over Coupons, which
 	// Load fills and Save leaves alone.
 	Held flow.Rows[string, string]
+	// Counted are how many coupons there are by policy id; Load brings them for a Recount, once the policy is
+	// locked. Save leaves them alone.
+	Counted flow.Rows[string, int64]
 	// Uses by order id.
 	Uses flow.Rows[string, Use]
 }

@@ -24,4 +24,5 @@ var Topology = flow.Service("payment",
 	flow.OnAnswer(OnRefunded).Emits(&paymentv1.PaymentRefunded{}, &paymentv1.RefundFailed{}).Calls(CallAskRefund),
 	flow.OnAnswer(OnRefundAsked).Emits(&paymentv1.PaymentRefunded{}, &paymentv1.RefundFailed{}),
 	flow.OnCommand(OnGrantPoints),
+	flow.OnCommand(OnRecount),
 )

@@ -20,6 +20,9 @@ type World struct {
 	Payments flow.Rows[string, Payment]
 	// Points by user id: the balance, which is the sum of the member's ledger.
 	Points flow.Rows[string, Points]
+	// Sums of the ledger by user id; Load brings them for a Recount, once the balance is locked. Save leaves
+	// them alone.
+	Sums flow.Rows[string, int64]
 	// Ledger by LedgerKey or GrantKey. Entries are only ever added.
 	Ledger flow.Rows[string, Entry]
 }

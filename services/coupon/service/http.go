@@ -34,6 +34,7 @@ func routes(currency string) host.Routes[coupon.World] {
 		ops := e.Group("/ops/v1/coupon-policies", member, web.RequireRole(web.RoleOperator))
 		ops.GET("", edge.listPolicies)
 		ops.POST("", edge.createPolicy)
+		ops.POST("/:policyId/recount", edge.recount)
 	}
 }
 
@@ -97,6 +98,23 @@ func (e edge) createPolicy(c echo.Context) error {
 		return err
 	}
 	return e.host.Command(c, r, command, "")
+}
+
+// recountRequest is POST /ops/v1/coupon-policies/{policyId}/recount.
+type recountRequest struct {
+	Reason *string `json:"reason"`
+}
+
+func (e edge) recount(c echo.Context) error {
+	var r recountRequest
+	if err := web.DecodeOptional(c, &r); err != nil {
+		return err
+	}
+	id := c.Param("policyId")
+	if !isPolicyID(id) {
+		return fault.NotFound()
+	}
+	return e.host.Command(c, r, coupon.Recount{PolicyID: id}, "")
 }
 
 // quote says what the caller's own coupons are worth for a sum of items. It reserves nothing.

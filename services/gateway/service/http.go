@@ -19,6 +19,7 @@ import (
 	"github.com/quadrille-io/quadrille/pkg/web"
 	"github.com/quadrille-io/quadrille/services/gateway"
 	"github.com/quadrille-io/quadrille/services/gateway/internal/console"
+	"github.com/quadrille-io/quadrille/services/gateway/internal/repair"
 	"github.com/quadrille-io/quadrille/services/gateway/internal/store"
 	"github.com/quadrille-io/quadrille/services/gateway/internal/upstream"
 	"github.com/quadrille-io/quadrille/services/gateway/openapi"
@@ -49,14 +50,17 @@ var passed = []struct {
 	{http.MethodPost, "/ops/v1/products", "stock", operator},
 	{http.MethodPatch, "/ops/v1/products/:productId", "stock", operator},
 	{http.MethodPost, "/ops/v1/products/:productId/restock", "stock", operator},
+	{http.MethodPost, "/ops/v1/products/:productId/recount", "stock", operator},
 
 	{http.MethodGet, "/api/v1/coupons", "coupon", member},
 	{http.MethodPost, "/api/v1/coupon-policies/:policyId/issue", "coupon", member},
 	{http.MethodGet, "/ops/v1/coupon-policies", "coupon", operator},
 	{http.MethodPost, "/ops/v1/coupon-policies", "coupon", operator},
+	{http.MethodPost, "/ops/v1/coupon-policies/:policyId/recount", "coupon", operator},
 
 	{http.MethodGet, "/api/v1/points", "payment", member},
 	{http.MethodPost, "/ops/v1/points/grants", "payment", operator},
+	{http.MethodPost, "/ops/v1/points/recount", "payment", operator},
 	{http.MethodPost, "/webhooks/payments/:provider", "payment", public},
 
 	{http.MethodGet, "/api/v1/orders/:orderId/shipment", "shipping", member},
@@ -93,6 +97,7 @@ func (s *server) routes(e *echo.Echo, h *host.Host[gateway.World]) {
 	e.POST("/ops/v1/subscriptions/:service/resume", s.postResume, guards[operator]...)
 	e.GET("/ops/v1/topology", func(c echo.Context) error { return c.JSON(http.StatusOK, topology()) }, guards[operator]...)
 	e.GET("/ops/v1/audit", s.getAudit, guards[operator]...)
+	repair.Parts{Pool: h.Pool, Services: s.services, Caller: caller}.Routes(e, guards[operator]...)
 	openapi.Routes(e)
 	console.Routes(e, s.console())
 }

@@ -25,6 +25,7 @@ func routes(e *echo.Echo, h *host.Host[payment.World]) {
 	member, operator := web.Auth(h.Verifier), web.RequireRole(web.RoleOperator)
 	e.GET("/api/v1/points", edge.getPoints, member)
 	e.POST("/ops/v1/points/grants", edge.grantPoints, member, operator)
+	e.POST("/ops/v1/points/recount", edge.recountPoints, member, operator)
 	e.GET("/internal/v1/payments/:orderId", edge.getPayment, member, operator)
 }
 
@@ -92,6 +93,23 @@ func (e edge) grantPoints(c echo.Context) error {
 		return fmt.Errorf("make a grant's id: %w", err)
 	}
 	return e.host.Command(c, r, payment.GrantPoints{GrantID: id.String(), UserID: r.UserID, Amount: r.Amount, Reason: r.Reason}, "")
+}
+
+// recountRequest is POST /ops/v1/points/recount.
+type recountRequest struct {
+	UserID string `json:"userId"`
+	Reason string `json:"reason"`
+}
+
+func (e edge) recountPoints(c echo.Context) error {
+	var r recountRequest
+	if err := web.Decode(c, &r); err != nil {
+		return err
+	}
+	if err := (grantRequest{UserID: r.UserID, Reason: r.Reason, Amount: 1}).check(); err != nil {
+		return err
+	}
+	return e.host.Command(c, r, payment.Recount{UserID: r.UserID}, "")
 }
 
 // paymentView is GET /internal/v1/payments/{orderId}, for operators and for checking sums.

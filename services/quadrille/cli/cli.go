@@ -15,6 +15,7 @@ import (
 
 	"github.com/quadrille-io/quadrille/pkg/run"
 	"github.com/quadrille-io/quadrille/services/quadrille/rest"
+	"github.com/quadrille-io/quadrille/services/reconcile"
 )
 
 // The exit codes.
@@ -32,7 +33,8 @@ Commands find a system that 'quadrille up' started by the dev.env in its folder;
 of the same names win (GATEWAY_URL, CUSTOMER_TOKEN, ...).
 
 Exit codes: 0 done (also when the order that was followed ended CANCELLED: see the last line), 1 refused
-or failed, 2 wrong usage, 3 nobody answers there, 4 the order was not settled in time.`
+or failed, 2 wrong usage, 3 nobody answers there, 4 the order was not settled in time. Of verify: 0 all
+well, 1 differences, 2 not everything could be compared.`
 
 // root is every command.
 type root struct {
@@ -46,6 +48,8 @@ type root struct {
 	Fault    faultCommand    `cmd:"" help:"Break a simulator of the outside world, or mend it."`
 	DLQ      dlqCommand      `cmd:"" name:"dlq" help:"Orders that are parked: list them, replay them."`
 	Events   eventsCommand   `cmd:"" help:"The events on the topics."`
+	Verify   verifyCommand   `cmd:"" help:"Compare what the services believe: nothing lost, nothing twice, nobody stuck."`
+	Repair   repairCommand   `cmd:"" help:"What verify prints as the way to mend a difference."`
 	Topology topologyCommand `cmd:"" help:"Who takes which event, and what may follow from it."`
 	Product  productCommand  `cmd:"" help:"What is for sale."`
 	Coupon   couponCommand   `cmd:"" help:"Coupons of the customer."`
@@ -97,6 +101,8 @@ func report(stderr io.Writer, err error) int {
 		return exitDone
 	case errors.Is(err, context.Canceled):
 		return 130 // as a shell reports an interrupt
+	case errors.Is(err, reconcile.ErrUnread):
+		code = exitUsage // of verify: whoever did not answer, this is neither "all well" nor a difference
 	case errors.Is(err, rest.ErrUnreachable):
 		code = exitUnreachable
 	case errors.Is(err, errUnsettled):

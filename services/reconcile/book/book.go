@@ -6,10 +6,11 @@
 // is in, so that no two clocks are compared. Fields are in the order in which they are selected.
 package book
 
-// Item is so many pieces of a product.
+// Item is so many pieces of a product. ProductPrice of one piece is order's alone.
 type Item struct {
-	ProductID string `json:"productId"`
-	Quantity  int64  `json:"quantity"`
+	ProductID    string `json:"productId"`
+	Quantity     int64  `json:"quantity"`
+	ProductPrice int64  `json:"productPrice"`
 }
 
 // Order is what order believes: book orders of order.

@@ -36,6 +36,7 @@ type needs struct {
 	coupons   []string                  // by id
 	held      [][2]string               // by policy and member
 	policies  []string                  // to be locked: a command is about to change them
+	counted   []string                  // policies whose coupons are counted
 }
 
 func needsOf(in []flow.Input) *needs {
@@ -55,6 +56,8 @@ func needsOf(in []flow.Input) *needs {
 			n.order(m.GetOrderId(), m.GetHasCoupons())
 		case coupon.CreatePolicy:
 			n.policies = append(n.policies, m.PolicyID)
+		case coupon.Recount:
+			n.policies, n.counted = append(n.policies, m.PolicyID), append(n.counted, m.PolicyID)
 		case coupon.Issue:
 			n.policies = append(n.policies, m.PolicyID)
 			n.held = append(n.held, [2]string{m.PolicyID, m.UserID})
@@ -80,7 +83,10 @@ func (Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*coupon.Worl
 	if err := loadCoupons(ctx, tx, w, n); err != nil {
 		return nil, err
 	}
-	return w, loadPolicies(ctx, tx, w, n)
+	if err := loadPolicies(ctx, tx, w, n); err != nil {
+		return nil, err
+	}
+	return w, loadCounted(ctx, tx, w, n.counted)
 }
 
 // loadUses also says which coupons are needed: those of uses that may be undone, and those that orders

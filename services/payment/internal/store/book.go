@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/quadrille-io/quadrille/pkg/host"
+	"github.com/quadrille-io/quadrille/services/payment"
 	"github.com/quadrille-io/quadrille/services/reconcile/book"
 )
 
@@ -54,4 +55,25 @@ func accountBook(ctx context.Context, tx pgx.Tx, q host.BookQuery) ([]book.Accou
 		return nil, fmt.Errorf("list accounts with their ledgers: %w", err)
 	}
 	return rows, nil
+}
+
+// loadSums adds up ledgers under the lock on the balances: a statement of its own, after it, so that it
+// sees what the last holder of the lock booked.
+func loadSums(ctx context.Context, tx pgx.Tx, w *payment.World, users []string) error {
+	if len(users) == 0 {
+		return nil
+	}
+	rows, err := tx.Query(ctx, `SELECT user_id, sum(amount)::bigint FROM ledger WHERE user_id = ANY($1) GROUP BY user_id`, users)
+	if err != nil {
+		return fmt.Errorf("add up %d ledgers: %w", len(users), err)
+	}
+	var user string
+	var sum int64
+	if _, err := pgx.ForEachRow(rows, []any{&user, &sum}, func() error {
+		w.Sums.Loaded(user, sum)
+		return nil
+	}); err != nil {
+		return fmt.Errorf("add up %d ledgers: %w", len(users), err)
+	}
+	return nil
 }

@@ -22,6 +22,7 @@ type Store struct{}
 // wanted is what a batch needs.
 type wanted struct {
 	orders, users, grants map[string]struct{}
+	sums                  []string // members whose ledger is added up
 }
 
 // want reads the keys off the inputs. An event of an order names its member, so that the balance can be
@@ -33,6 +34,10 @@ func want(in []flow.Input) wanted {
 		case payment.GrantPoints:
 			w.users[msg.UserID] = struct{}{}
 			w.grants[msg.GrantID] = struct{}{}
+			continue
+		case payment.Recount:
+			w.users[msg.UserID] = struct{}{}
+			w.sums = append(w.sums, msg.UserID)
 			continue
 		case interface{ GetUserId() string }:
 			w.users[msg.GetUserId()] = struct{}{}
@@ -60,7 +65,7 @@ func (Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*payment.Wor
 	if err := loadPoints(ctx, tx, world, sorted(wanted.users)); err != nil {
 		return nil, err
 	}
-	return world, nil
+	return world, loadSums(ctx, tx, world, wanted.sums)
 }
 
 const paymentColumns = `order_id, payment_id, user_id, state, refund, amount, points, discount, coupon_counted, has_coupons,
