@@ -196,7 +196,7 @@ func (s *stage) start(t *testing.T, options ...option) *node {
 func (s *stage) relay(t *testing.T) {
 	t.Helper()
 	r, err := outbox.NewRelay(outbox.Config{
-		DatabaseURL: s.url, Kafka: s.kafka.Opts("relay"), Pace: 2 * time.Millisecond, Poll: 5 * time.Millisecond,
+		DatabaseURL: s.url, Kafka: s.kafka.Opts("relay"), Partitions: s.kafka.Partitions, Pace: 2 * time.Millisecond, Poll: 5 * time.Millisecond,
 	})
 	check(t, err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -35,8 +35,10 @@ type Config struct {
 	Brokers []string `env:"KAFKA_BROKERS,required"`
 	// TopicPrefix stands before the names of topics and groups.
 	TopicPrefix string `env:"TOPIC_PREFIX"`
-	// Partitions of every topic; checked at start, never changed once a topic exists.
+	// Partitions of every topic as it was created; checked at start, never changed once a topic exists.
 	Partitions int32 `env:"KAFKA_PARTITIONS" envDefault:"12"`
+	// IgnoreAddedPartitions starts although somebody has added some: they stay empty.
+	IgnoreAddedPartitions bool `env:"KAFKA_IGNORE_ADDED_PARTITIONS"`
 	// CreateTopics lets the service create its own topic.
 	CreateTopics bool `env:"KAFKA_CREATE_TOPICS"`
 	// Durability is "replicated", or "single" for one broker in development.
@@ -171,7 +173,7 @@ func (h *Host[W]) openDatabase(ctx context.Context) error {
 func (h *Host[W]) kafka() kafka.Config {
 	return kafka.Config{
 		Brokers: h.Config.Brokers, Prefix: h.Config.TopicPrefix, Partitions: h.Config.Partitions,
-		Create: h.Config.CreateTopics, Durability: h.Config.Durability, Options: h.Config.KafkaOptions,
+		IgnoreAdded: h.Config.IgnoreAddedPartitions, Create: h.Config.CreateTopics, Durability: h.Config.Durability, Options: h.Config.KafkaOptions,
 	}
 }
 
@@ -182,7 +184,7 @@ func (h *Host[W]) assemble(ctx context.Context) (*run.Group, error) {
 	}
 	h.relay, err = outbox.NewRelay(outbox.Config{
 		DatabaseURL: h.Config.DatabaseURL.Reveal(), Kafka: h.kafka().Opts("quadrille-" + h.Name + "-relay"),
-		Log: h.Log, Registerer: h.telemetry.Registerer,
+		Partitions: h.Config.Partitions, Log: h.Log, Registerer: h.telemetry.Registerer,
 	})
 	if err != nil {
 		return nil, err

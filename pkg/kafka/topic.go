@@ -15,7 +15,8 @@ import (
 )
 
 // Partitions is how many partitions a topic has unless configured. It is never changed once a topic
-// exists: a key would move to another partition, and its order with it.
+// exists: a key would move to another partition, and its order with it. More throughput than they give
+// takes new topics: let what is under way end, and start with another Prefix and number.
 const Partitions = 12
 
 // Config says how the brokers are reached.
@@ -23,8 +24,11 @@ type Config struct {
 	Brokers []string
 	// Prefix stands before every topic and group name, so that several installations share a cluster.
 	Prefix string
-	// Partitions of every topic; 0 means Partitions.
+	// Partitions of every topic, as they were created; 0 means Partitions.
 	Partitions int32
+	// IgnoreAdded takes topics with more. Keys stay on the first ones (see package outbox), so this loses
+	// nothing; it is for going on after somebody has added some, as Kafka cannot take them back.
+	IgnoreAdded bool
 	// Replication of topics this program creates; 0 means the broker's default.
 	Replication int16
 	// Create lets a service create its own topic where it is missing: for development. In production
@@ -120,8 +124,10 @@ func lookup(ctx context.Context, admin *kadm.Client, c Config, names []string) (
 			return nil, fmt.Errorf("%w: %s", errNotThere, name)
 		case d.Err != nil:
 			return nil, fmt.Errorf("look up topic %s: %w", name, d.Err)
+		case c.IgnoreAdded && int32(len(d.Partitions)) > c.partitions():
+			// Keys stay on the first of them, and whoever reads reads all.
 		case int32(len(d.Partitions)) != c.partitions():
-			return nil, fmt.Errorf("topic %s has %d partitions, %d are configured: a key would change its partition and lose its order; configure KAFKA_PARTITIONS as it was created, or move to new topics",
+			return nil, fmt.Errorf("topic %s has %d partitions, %d are configured: a key would change its partition and lose its order; configure KAFKA_PARTITIONS as it was created (with KAFKA_IGNORE_ADDED_PARTITIONS=true where some were added since), or move to new topics",
 				name, len(d.Partitions), c.partitions())
 		}
 		ids[name] = TopicID(d.ID)

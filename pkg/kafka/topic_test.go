@@ -179,6 +179,26 @@ func TestReadyRefusesAnotherPartitionCount(t *testing.T) {
 	}
 }
 
+// Partitions that somebody added stop a start until somebody else says that they may be there; too few always do.
+func TestReadyTakesAddedPartitionsWhenTold(t *testing.T) {
+	t.Parallel()
+	c := config(t)
+	made(t, c, 5, -1, nil, "order.v1")
+	made(t, c, 2, -1, nil, "stock.v1")
+	_, err := kafka.Ready(soon(t), client(t, c), c, nil, []string{"order.v1"})
+	if err == nil || !strings.Contains(err.Error(), "has 5 partitions, 3 are configured") {
+		t.Errorf("not told: %v", err)
+	}
+	c.IgnoreAdded = true
+	if ids, err := kafka.Ready(soon(t), client(t, c), c, nil, []string{"order.v1"}); err != nil || len(ids) != 1 {
+		t.Errorf("told: %v, %v", ids, err)
+	}
+	_, err = kafka.Ready(soon(t), client(t, c), c, nil, []string{"stock.v1"})
+	if err == nil || !strings.Contains(err.Error(), "has 2 partitions, 3 are configured") {
+		t.Errorf("too few: %v", err)
+	}
+}
+
 // What the brokers refuse is not waited for.
 func TestReadySaysWhyATopicCannotBeMade(t *testing.T) {
 	t.Parallel()

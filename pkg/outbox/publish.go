@@ -21,7 +21,7 @@ type producer struct{ client *kgo.Client }
 func producerOpts(cfg Config) []kgo.Opt {
 	return append(append([]kgo.Opt{}, cfg.Kafka...),
 		kgo.RequiredAcks(kgo.AllISRAcks()),                       // with the idempotent producer, which is the default
-		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),     // murmur2 of the key, as every Kafka client does it
+		kgo.RecordPartitioner(partitioner(cfg.Partitions)),       // murmur2 of the key, as every Kafka client does it
 		kgo.ManualFlushing(),                                     // see publish
 		kgo.StopProducerOnDataLossDetected(),                     // see publish
 		kgo.ProducerBatchMaxBytes(batchBytes),                    //

@@ -60,7 +60,7 @@ func TestNothingOvertakesARefusedRow(t *testing.T) {
 	s := newRefusingStage(t)
 	other := *s
 	other.topic = testkit.TopicPrefix(t) + "other.v1"
-	created, err := kadm.NewClient(s.client(t)).CreateTopic(t.Context(), 1, -1, nil, other.topic)
+	created, err := kadm.NewClient(s.client(t)).CreateTopic(t.Context(), partitions, -1, nil, other.topic)
 	check(t, err)
 	check(t, created.Err)
 	other.commitEvents(t, "elsewhere")
@@ -133,7 +133,7 @@ func TestUnknownTopicWaits(t *testing.T) {
 		}
 		return nil
 	})
-	created, err := kadm.NewClient(s.client(t)).CreateTopic(t.Context(), 1, -1, nil, lost.topic)
+	created, err := kadm.NewClient(s.client(t)).CreateTopic(t.Context(), partitions, -1, nil, lost.topic)
 	check(t, err)
 	check(t, created.Err)
 	s.emptied(t)

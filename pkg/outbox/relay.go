@@ -25,6 +25,9 @@ type Config struct {
 	// relay adds what its promise of order depends on, and that wins. No hook may write headers:
 	// the stored traceparent is the one of the request that caused the event.
 	Kafka []kgo.Opt
+	// Partitions is how many the topics were made with; required. A key's partition is one of these, also where a topic has
+	// more by now.
+	Partitions int32
 	// Log gets one line per change of state or failure; slog.Default() if nil.
 	Log *slog.Logger
 	// Registerer gets the metrics while Run runs; nil for none. Wrap it with a service label where
@@ -103,6 +106,9 @@ func NewRelay(cfg Config) (*Relay, error) {
 	cfg = cfg.withDefaults()
 	if len(cfg.Kafka) == 0 {
 		return nil, errors.New("outbox relay: no Kafka options: at least the seed brokers are needed")
+	}
+	if cfg.Partitions < 1 {
+		return nil, errors.New("outbox relay: Partitions: at least 1")
 	}
 	if cfg.Poll >= sessionIdle/2 {
 		return nil, fmt.Errorf("outbox relay: Poll is %v: must be below %v, or its connection counts as dead", cfg.Poll, sessionIdle/2)

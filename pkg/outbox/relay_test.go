@@ -113,7 +113,8 @@ func TestStandbyTakesOver(t *testing.T) {
 	s := newStage(t)
 	ctx, crash := context.WithCancel(t.Context())
 	first, err := outbox.NewRelay(outbox.Config{
-		DatabaseURL: s.url, Kafka: []kgo.Opt{kgo.SeedBrokers(s.brokers...)}, Registerer: prometheus.NewRegistry(),
+		DatabaseURL: s.url, Kafka: []kgo.Opt{kgo.SeedBrokers(s.brokers...)}, Partitions: partitions,
+		Registerer: prometheus.NewRegistry(),
 	})
 	check(t, err)
 	ended := make(chan error, 1)
@@ -257,12 +258,13 @@ func TestNewRelayNamesWhatIsWrong(t *testing.T) {
 	const url = "postgres://127.0.0.1/order"
 	kafka := []kgo.Opt{kgo.SeedBrokers("127.0.0.1:9092")}
 	for name, cfg := range map[string]outbox.Config{
-		"no brokers":    {DatabaseURL: url},
-		"bad URL":       {DatabaseURL: "postgres://%", Kafka: kafka},
-		"slow poll":     {DatabaseURL: url, Kafka: kafka, Poll: time.Minute},
-		"slow standby":  {DatabaseURL: url, Kafka: kafka, Standby: time.Minute},
-		"no rows":       {DatabaseURL: url, Kafka: kafka, BatchMax: -1},
-		"transactional": {DatabaseURL: url, Kafka: append(kafka, kgo.TransactionalID("x"), kgo.DisableIdempotentWrite())},
+		"no brokers":    {DatabaseURL: url, Partitions: 1},
+		"bad URL":       {DatabaseURL: "postgres://%", Kafka: kafka, Partitions: 1},
+		"no partitions": {DatabaseURL: url, Kafka: kafka},
+		"slow poll":     {DatabaseURL: url, Kafka: kafka, Partitions: 1, Poll: time.Minute},
+		"slow standby":  {DatabaseURL: url, Kafka: kafka, Partitions: 1, Standby: time.Minute},
+		"no rows":       {DatabaseURL: url, Kafka: kafka, Partitions: 1, BatchMax: -1},
+		"transactional": {DatabaseURL: url, Partitions: 1, Kafka: append(kafka, kgo.TransactionalID("x"), kgo.DisableIdempotentWrite())},
 	} {
 		if _, err := outbox.NewRelay(cfg); err == nil {
 			t.Errorf("%s: NewRelay takes it", name)

@@ -142,8 +142,8 @@ func (s *stage) relay(t *testing.T, tweak ...func(*outbox.Config, *outbox.Relay)
 	t.Helper()
 	cfg := outbox.Config{
 		DatabaseURL: s.url,
-		Kafka:       []kgo.Opt{kgo.SeedBrokers(s.brokers...)},
-		Pace:        2 * time.Millisecond, Poll: 5 * time.Millisecond, Standby: 5 * time.Millisecond,
+		Kafka:       []kgo.Opt{kgo.SeedBrokers(s.brokers...)}, Partitions: partitions,
+		Pace: 2 * time.Millisecond, Poll: 5 * time.Millisecond, Standby: 5 * time.Millisecond,
 	}
 	for _, f := range tweak {
 		f(&cfg, nil)

@@ -52,7 +52,7 @@ func (c *carousel) run(t *testing.T) {
 		query.Set("application_name", name)
 		at.RawQuery = query.Encode()
 		r, err := outbox.NewRelay(outbox.Config{
-			DatabaseURL: at.String(), Kafka: []kgo.Opt{kgo.SeedBrokers(c.s.brokers...)},
+			DatabaseURL: at.String(), Kafka: []kgo.Opt{kgo.SeedBrokers(c.s.brokers...)}, Partitions: partitions,
 			BatchMax: 8, Pace: time.Millisecond, Poll: 2 * time.Millisecond, Standby: 5 * time.Millisecond,
 			Log: slog.New(slog.DiscardHandler),
 		})
