@@ -17,6 +17,7 @@ const usage = `usage: choreography COMMAND
   check      hold the services' declarations against each other
   draw       print the choreography as a Mermaid flowchart
   explore    search every interleaving of one order (-variant NAME: one of them; -list: name them)
+  simulate   run many orders with seeded faults (-seeds N, -seed FIRST, -trace: tell what happens)
   generate   write README.md's section, deploy/topics.yaml and proto/asyncapi.yaml
 `
 
@@ -41,6 +42,8 @@ func run(args []string) error {
 		return nil
 	case "explore":
 		return explore(args[1:])
+	case "simulate":
+		return simulate(args[1:])
 	case "generate":
 		return generate(all)
 	}

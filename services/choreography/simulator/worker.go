@@ -1,0 +1,217 @@
+package simulator
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/quadrille-io/quadrille/pkg/flow"
+)
+
+type callKey struct{ subject, kind string }
+
+func (k callKey) lock() lockKey { return lockKey{"call", k.subject + "/" + k.kind} }
+
+// The states of a call.
+const (
+	callPending = iota
+	callAnswered
+	callWithdrawn
+)
+
+// callRow is a row of the call table.
+type callRow struct {
+	callKey
+	body     any
+	state    int
+	attempts int
+	due      time.Time // while claimed: when the claim ends
+	cause    string
+	root     string
+}
+
+// claimedCall is one try of a call.
+type claimedCall struct {
+	callKey
+	attempt     int
+	body        any
+	cause, root string
+	// claimedAt is by the monotonic clock, taken before the claim.
+	claimedAt time.Duration
+	// skew is how far the database's clock was ahead then.
+	skew time.Duration
+	// begun is when it was made; its time-out counts from here.
+	begun time.Duration
+}
+
+const (
+	callTimeout = 10 * time.Second
+	callLease   = 15 * time.Second
+	callSlots   = 6
+)
+
+// worker claims due calls and makes them, outside of any transaction.
+type worker struct {
+	*replica
+	underWay int
+	full     bool
+}
+
+// claim takes due calls. Those whose rows are locked it leaves alone, and those of parked subjects: their
+// answers could not be decided.
+func (w *worker) claim() {
+	db := w.service.db
+	if db.down {
+		w.after(time.Second, w.claim)
+		return
+	}
+	var due []*callRow
+	for _, row := range db.callRows {
+		if row.state != callPending || row.due.After(db.clock()) || db.subjects[row.subject].parked {
+			continue
+		}
+		if db.locks[row.lock()] != nil {
+			w.after(sweepEvery, w.claim)
+			continue
+		}
+		due = append(due, row)
+	}
+	slices.SortStableFunc(due, func(a, b *callRow) int { return a.due.Compare(b.due) })
+	free := callSlots - w.underWay
+	w.full = len(due) > free
+	unknown := w.hit(UnknownCommit)
+	for _, row := range due[:min(free, len(due))] {
+		row.due = db.clock().Add(callLease)
+		row.attempts++
+		w.service.callDue(row)
+		if unknown {
+			continue // the claim was made, and nobody knows of it
+		}
+		c := &claimedCall{
+			callKey: row.callKey, attempt: row.attempts, body: row.body, cause: row.cause, root: row.root, claimedAt: w.now, skew: db.skew,
+		}
+		w.underWay++
+		if w.hit(PauseWorker) {
+			w.pause(w.between(2*time.Second, 40*time.Second))
+		}
+		w.after(w.between(0, 2*time.Millisecond), func() { w.make(c) })
+	}
+}
+
+// callDue has a call looked at when it is due.
+func (v *service) callDue(row *callRow) {
+	v.after(v.db.until(row.due)+v.between(0, sweepEvery), func() {
+		for _, r := range v.alive() {
+			r.after(v.between(0, 100*time.Millisecond), r.worker.claim)
+		}
+	})
+}
+
+// make makes one call and hands its outcome to the lane. Past its claim nothing is sent: the process may have
+// been stopped for a while, and another worker has the call then.
+func (w *worker) make(c *claimedCall) {
+	if w.now-c.claimedAt > callLease-callTimeout {
+		w.tell(w.name, c.subject, "does not send %s, attempt %d: the claim is nearly over", c.kind, c.attempt)
+		w.over()
+		return
+	}
+	c.begun = w.now
+	w.oracle.sending(c, w.service.db)
+	w.call(c, func(outcome flow.Command, err error) {
+		if err != nil {
+			w.tell(w.name, c.subject, "%s, attempt %d: %v", c.kind, c.attempt, err)
+			w.again(c)
+			w.over()
+			return
+		}
+		w.answer(c, outcome)
+	})
+}
+
+// over frees the slot.
+func (w *worker) over() {
+	w.underWay--
+	if w.full {
+		w.full = false
+		w.after(w.between(0, 20*time.Millisecond), w.claim)
+	}
+}
+
+// answer hands the outcome to the lane.
+func (w *worker) answer(c *claimedCall, outcome flow.Command) {
+	w.lane.submit(&work{
+		item: item{input: flow.Input{
+			Kind: flow.KindAnswer, Subject: outcome.Subject(), Msg: outcome, Meta: flow.Meta{Cause: c.cause},
+		}, root: c.root},
+		call: c,
+		done: func(err error) {
+			if err != nil {
+				w.again(c)
+			}
+			w.over()
+		},
+	})
+}
+
+// again has the call made again after a pause that grows with its attempts.
+func (w *worker) again(c *claimedCall) {
+	db := w.service.db
+	row := db.calls[c.callKey]
+	if db.down || db.locks[c.lock()] != nil || row.attempts != c.attempt || row.state != callPending {
+		return // it is due when its lease ends, or somebody else's
+	}
+	wait := min(250*time.Millisecond<<min(c.attempt-1, 12), time.Minute)
+	row.due = db.clock().Add(wait/2 + w.between(0, wait/2))
+	w.service.callDue(row)
+}
+
+var (
+	errNotSent = errors.New("not sent")
+	errCut     = errors.New("sent, and the connection was cut")
+	// errTimedOut is the only error that is an unknown outcome for a decision.
+	errTimedOut = errors.New("sent, and no answer came in time")
+)
+
+// remote asks a provider: act happens there, at the moment the request arrives; heard is called in this
+// process with what it answered. All requests of one call share its time.
+func (w *worker) remote(c *claimedCall, up bool, act func(), heard func(error)) {
+	if w.hit(CrashInCall) {
+		if w.chance(0.5) {
+			w.sim.after(w.between(0, 50*time.Millisecond), act)
+		}
+		w.crash("during a call")
+		return
+	}
+	travel, back := w.between(time.Millisecond, 100*time.Millisecond), w.between(time.Millisecond, 100*time.Millisecond)
+	left := max(callTimeout-(w.now-c.begun), 0)
+	timedOut := func() { w.after(left, func() { heard(errTimedOut) }) }
+	switch {
+	case !up:
+		w.after(travel, func() { heard(errNotSent) })
+	case left < travel+back:
+		w.after(left, func() { heard(errTimedOut) })
+		if w.chance(0.5) {
+			w.sim.after(travel, act)
+		}
+	case w.hit(TimeoutActed):
+		w.sim.after(travel, act)
+		timedOut()
+	case w.hit(TimeoutLost):
+		timedOut()
+	case w.hit(TimeoutLate):
+		w.sim.after(left+w.between(0, 90*time.Second), act)
+		timedOut()
+	case w.hit(CutActed):
+		w.sim.after(travel, act)
+		w.after(travel+back, func() { heard(errCut) })
+	default:
+		w.sim.after(travel, act)
+		w.after(travel+back, func() { heard(nil) })
+	}
+}
+
+// byDue sorts calls that wait, for the end's report.
+func byDue(a, b *callRow) int {
+	return cmp.Or(cmp.Compare(a.subject, b.subject), cmp.Compare(a.kind, b.kind))
+}
