@@ -83,7 +83,9 @@ func Run(ctx context.Context, c *cluster.Cluster, plan Plan) error {
 		wg.Go(func() { n.work(running, lane) })
 	}
 	wg.Wait()
-	if err := n.heal(context.WithoutCancel(ctx)); err != nil {
+	healing, done := context.WithTimeout(context.WithoutCancel(ctx), readyTime)
+	defer done()
+	if err := bounded(healing, n.heal); err != nil {
 		return fmt.Errorf("heal the cluster: %w", err)
 	}
 	return nil
@@ -114,11 +116,11 @@ func (n *nemesis) do(ctx context.Context, step Step, a act) Fault {
 	n.log.Info("fault begins", "ordinal", fault.Ordinal, "kind", fault.Kind, "target", fault.Target, "detail", fault.Detail)
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTime)
 	defer cancel()
-	err := a.begin(after)
+	err := bounded(after, a.begin)
 	if err == nil {
 		pause(ctx, step.Hold)
 	}
-	err = errors.Join(err, a.end(after))
+	err = errors.Join(err, bounded(after, a.end))
 	fault.End = time.Now().UTC()
 	for _, p := range a.ready {
 		err = errors.Join(err, p.Ready(after))
@@ -142,8 +144,6 @@ func (n *nemesis) tell(f Fault) {
 
 // heal undoes whatever may be left, of faults whose end failed too.
 func (n *nemesis) heal(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
-	defer cancel()
 	c := n.cluster
 	var errs []error
 	if c.Kafka().Paused() {
@@ -168,6 +168,18 @@ func (n *nemesis) heal(ctx context.Context) error {
 	}
 	errs = append(errs, c.Ready(ctx))
 	return errors.Join(errs...)
+}
+
+// bounded gives up on what does not come back: one stuck fault must not end the whole run.
+func bounded(ctx context.Context, f func(context.Context) error) error {
+	done := make(chan error, 1)
+	go func() { done <- f(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("stuck: %w", ctx.Err())
+	}
 }
 
 // pause waits; false means that ctx ended first.

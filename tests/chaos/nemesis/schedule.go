@@ -109,8 +109,10 @@ var anyTarget = []cluster.Target{cluster.ToPostgres, cluster.ToKafka, cluster.To
 
 // outside fails between 30 and 100 percent of the requests.
 func outside(weight int, shortest, longest time.Duration, world, mode string) spec {
-	return spec{weight: weight, min: shortest, max: longest, low: 30, high: 100,
-		act: func(n *nemesis, s Step) act { return n.outside(s, world, mode) }}
+	return spec{
+		weight: weight, min: shortest, max: longest, low: 30, high: 100,
+		act: func(n *nemesis, s Step) act { return n.outside(s, world, mode) },
+	}
 }
 
 // Kinds lists all of them, sorted.

@@ -13,7 +13,7 @@ import (
 
 func start(t *testing.T, opts Options) *Cluster {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	opts.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	begin := time.Now()
@@ -72,15 +72,5 @@ func completes(t *testing.T, c *Cluster, customer rest.Client, key string) {
 	status, err := order(ctx, c, customer, key)
 	if err != nil || status != "COMPLETED" {
 		t.Errorf("order %s: %q, %v", key, status, err)
-	}
-}
-
-func TestClusterTakesAnOrder(t *testing.T) {
-	t.Parallel()
-	c := start(t, Options{Proxied: true})
-	customer := shop(t, c)
-	completes(t, c, customer, "first")
-	for _, d := range c.Deaths() {
-		t.Errorf("%s-%d died: %s\n%s", d.Service, d.Replica, d.How, d.Tail)
 	}
 }

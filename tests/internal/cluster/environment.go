@@ -77,6 +77,8 @@ func (c *Cluster) simulatorEnvironment() map[string]string {
 		"INBOX_SMTP_ADDR":        c.simulators.smtp,
 		"CARRIER_WEBHOOK_URL":    "http://" + c.balancers["gateway"].addr + "/webhooks/shipping/simulator",
 		"CARRIER_WEBHOOK_SECRET": c.secret,
+		// Parcels move when a test moves them, so that a system that was left alone comes to rest.
+		"CARRIER_DELAY": "24h",
 	}
 	maps.Copy(env, c.opts.ServiceEnvironment[simulatorName])
 	return env

@@ -159,7 +159,7 @@ func supervised(t *testing.T, c *Cluster) {
 		}
 	}
 	d := c.Deaths()[0]
-	if d.Service != "mailer" || d.Replica != 1 || d.How != "signal: killed" || !strings.Contains(d.Tail, "mailer") {
+	if d.Service != "mailer" || d.Replica != 1 || d.How != "signal: killed" || !strings.Contains(d.Tail, "configuration") {
 		t.Errorf("the death: %+v", d)
 	}
 	running(t, c)

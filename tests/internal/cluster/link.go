@@ -82,7 +82,7 @@ func (l *Link) Reset() error {
 	}
 	l.proxy.Stop()
 	err := l.proxy.Start()
-	time.Sleep(resetTime)
+	<-time.After(resetTime)
 	return errors.Join(err, l.heal())
 }
 
