@@ -106,7 +106,8 @@ func (h *Host[W]) replayFailures(c echo.Context) error {
 		results = append(results, r)
 	}
 	if !req.DryRun && len(results) > 0 {
-		h.Log.Info("replay asked for", "operator", web.Caller(c).Subject, "reason", req.Reason, "subjects", len(results))
+		// The reason is a person's own words and stays in the gateway's audit, under the same request id.
+		h.Log.Info("replay asked for", "operator", web.Caller(c).Subject, "requestId", web.RequestID(c), "subjects", len(results))
 	}
 	return c.JSON(http.StatusOK, web.List[ReplayResult]{Data: results})
 }
@@ -193,7 +194,7 @@ func (h *Host[W]) resend(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	h.Log.Info("event published again", "operator", web.Caller(c).Subject, "reason", r.Reason, "event", r.EventID, "subject", event.SubjectID)
+	h.Log.Info("event published again", "operator", web.Caller(c).Subject, "requestId", web.RequestID(c), "event", r.EventID, "subject", event.SubjectID)
 	return h.Command(c, r, event, "")
 }
 

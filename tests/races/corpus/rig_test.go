@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,7 +24,13 @@ import (
 	"github.com/quadrille-io/quadrille/services/quadrille/rest"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+// strays are the lines that were logged past the services' own loggers.
+var strays = &buffer{}
+
+func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.NewTextHandler(strays, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	testkit.Main(m)
+}
 
 // patience is how long anything may take here, on a machine that has much else to do.
 const patience = 40 * time.Second
