@@ -3,11 +3,13 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/quadrille-io/quadrille/pkg/engine"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
@@ -69,17 +71,57 @@ func TestEventsDeletedBeforeTheyWereReadAreFatal(t *testing.T) {
 	first := s.start(t)
 	s.becomes(t, partitions, `SELECT count(*) FROM fence`) // it has been here, and will miss what it never saw
 	first.stop()
-	var offsets kadm.Offsets
 	for _, o := range orders(20) {
 		s.produce(t, s.created(o))
 	}
+	s.deleteAll(t)
+	s.start(t, noWait).fails(t, "events are missing", "deleted before they were read")
+}
+
+// deleteAll deletes every event that is on order.v1, as retention does.
+func (s *stage) deleteAll(t *testing.T) {
+	t.Helper()
+	var offsets kadm.Offsets
 	ends, err := s.admin.ListEndOffsets(t.Context(), s.kafka.Topic("order.v1"))
 	check(t, err)
 	ends.Each(func(o kadm.ListedOffset) { offsets.AddOffset(o.Topic, o.Partition, o.Offset, -1) })
 	deleted, err := s.admin.DeleteRecords(t.Context(), offsets)
 	check(t, err)
 	check(t, deleted.Error())
-	s.start(t, noWait).fails(t, "events are missing", "deleted before they were read")
+}
+
+// What was published before a service ran for the first time is read: it begins at the start, not at the end.
+func TestWhatWasThereBeforeTheFirstStartIsRead(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	for _, o := range orders(30) {
+		s.produce(t, s.created(o))
+	}
+	s.start(t)
+	s.handled(t)
+	s.took(t, 30)
+}
+
+// Events that are deleted from the log while the consumer runs and has not read them yet stop the service: going on
+// behind them would be to lose them in silence.
+func TestEventsDeletedWhileTheyWaitAreFatal(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	gate := newGate()
+	n := s.start(t, noWait, tuned(func(t *engine.Tuning) { t.BatchMax = 2 }), func(set *setup) {
+		set.pool.PrepareConn = gate.pass
+		set.cfg.Kafka.Options = append(set.cfg.Kafka.Options, kgo.FetchMaxPartitionBytes(1), kgo.FetchMaxBytes(1), kgo.MaxConcurrentFetches(1))
+	})
+	testkit.Eventually(t, patience, n.engine.Ready)
+	s.becomes(t, partitions, `SELECT count(*) FROM fence`)
+	gate.shut()
+	for i := range 60 {
+		s.produce(t, s.created(fmt.Sprint("order-", i)))
+	}
+	gate.waited(t)
+	s.deleteAll(t)
+	gate.open()
+	n.fails(t, "events are missing", "deleted before they were read")
 }
 
 // The group's offsets are only a hint: without them, and with wrong ones, the database's count.

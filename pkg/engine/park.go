@@ -76,6 +76,7 @@ func queueParked(batch *pgx.Batch, arrivals []*arrival, now time.Time) error {
 	n := len(arrivals)
 	subjects, topics, headers := make([]string, n), make([]string, n), make([]string, n)
 	partitions, offsets, payloads := make([]int32, n), make([]int64, n), make([][]byte, n)
+	keys := make([][]byte, n)
 	for i, a := range arrivals {
 		hs := make([]header, len(a.record.Headers))
 		for j, h := range a.record.Headers {
@@ -87,20 +88,21 @@ func queueParked(batch *pgx.Batch, arrivals []*arrival, now time.Time) error {
 		}
 		subjects[i], topics[i], headers[i] = a.envelope.Subject, a.topic, string(encoded)
 		partitions[i], offsets[i], payloads[i] = a.record.Partition, a.record.Offset, a.record.Value
+		keys[i] = append([]byte{}, a.record.Key...) // nil would be NULL, which means: the subject
 	}
 	batch.Queue(`
-		INSERT INTO parked_event (subject, topic, partition, kafka_offset, headers, payload, parked_at)
-		SELECT subject, topic, partition, kafka_offset, headers, payload, $7
-		FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::jsonb[], $6::bytea[])
-		     WITH ORDINALITY AS k(subject, topic, partition, kafka_offset, headers, payload, n)
-		ORDER BY n`, subjects, topics, partitions, offsets, headers, payloads, now)
+		INSERT INTO parked_event (subject, topic, partition, kafka_offset, headers, payload, key, parked_at)
+		SELECT subject, topic, partition, kafka_offset, headers, payload, key, $8
+		FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::jsonb[], $6::bytea[], $7::bytea[])
+		     WITH ORDINALITY AS k(subject, topic, partition, kafka_offset, headers, payload, key, n)
+		ORDER BY n`, subjects, topics, partitions, offsets, headers, payloads, keys, now)
 	return nil
 }
 
 // readParked returns a subject's queue, oldest first, decoded anew: the code may have been mended.
 func (e *Engine[W]) readParked(ctx context.Context, tx pgx.Tx, subject string) ([]*arrival, error) {
 	rows, err := tx.Query(ctx, `
-		SELECT topic, partition, kafka_offset, headers, payload
+		SELECT topic, partition, kafka_offset, headers, payload, coalesce(key, convert_to(subject, 'UTF8'))
 		FROM parked_event WHERE subject = $1 ORDER BY id`, subject)
 	if err != nil {
 		return nil, fmt.Errorf("read parked events: %w", err)
@@ -108,13 +110,12 @@ func (e *Engine[W]) readParked(ctx context.Context, tx pgx.Tx, subject string) (
 	queue, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*arrival, error) {
 		var hs []header
 		r := &kgo.Record{}
-		if err := row.Scan(&r.Topic, &r.Partition, &r.Offset, &hs, &r.Value); err != nil {
+		if err := row.Scan(&r.Topic, &r.Partition, &r.Offset, &hs, &r.Value, &r.Key); err != nil {
 			return nil, err
 		}
 		for _, h := range hs {
 			r.Headers = append(r.Headers, kgo.RecordHeader{Key: string(h.K), Value: h.V})
 		}
-		r.Key = []byte(subject)
 		return e.arrive(r, r.Topic, slot{partition: r.Partition}), nil
 	})
 	if err != nil {

@@ -92,7 +92,7 @@ func TestPoisonParksItsSubjectOnly(t *testing.T) {
 func TestUnreadableRecordsAreParked(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.start(t, noRetries)
+	node := s.start(t, noRetries)
 	change := func(order, header, value string) *kgo.Record {
 		r := s.created(order)
 		for i, h := range r.Headers {
@@ -123,12 +123,22 @@ func TestUnreadableRecordsAreParked(t *testing.T) {
 		s.event("other order", 1, orderOf("not this one", "customer", "P")),
 		change("trace", "traceparent", "\x00\xff"), // harmless, and handled
 	}
+	// Its key has chosen another partition than its subject's: nothing says what comes before it.
+	astray := s.created("astray")
+	astray.Key = []byte("another")
+	records = append(records, astray)
 	s.produce(t, records...)
 	s.produce(t, s.created("good"))
 	s.handled(t)
 	s.took(t, 2)
-	if n := s.count(t, `SELECT count(*) FROM failure`); n != 15 {
-		t.Errorf("%d subjects are parked: want 15", n)
+	if n := s.count(t, `SELECT count(*) FROM failure`); n != 16 {
+		t.Errorf("%d subjects are parked: want 16", n)
+	}
+	// What was wrong with a record still is when it is read from the table.
+	for _, subject := range []string{"astray", "other version", "no id", "other order"} {
+		if _, err := node.engine.Replay(t.Context(), subject); fault.Classify(err) != fault.Deterministic {
+			t.Errorf("a replay of %s gave %v", subject, err)
+		}
 	}
 	if n := s.count(t, `SELECT count(*) FROM failure WHERE subject LIKE 'unreadable/order.v1/%'`); n != 4 {
 		t.Errorf("%d subjects have a made-up name: want 4", n)
@@ -291,7 +301,8 @@ func TestTransientFailuresParkNobody(t *testing.T) {
 			_, err = holder.Exec(t.Context(), `LOCK TABLE held`)
 			check(t, err)
 			var failed atomic.Int64
-			s.start(t, func(set *setup) {
+			// Batches so small that four failures would be enough to stand alone and be parked.
+			s.start(t, tuned(func(t *engine.Tuning) { t.BatchMax = 2 }), func(set *setup) {
 				set.node.store.onSave = func(ctx context.Context, tx pgx.Tx) error {
 					if failed.Add(1) <= 4 {
 						return fail(ctx, tx)

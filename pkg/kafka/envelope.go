@@ -75,6 +75,9 @@ func Type(r *kgo.Record) string {
 // *fault.DecodeError and with what could be read: the subject falls back to the record's key, so that it can
 // be parked beside the order it is about ("" only if there is no key either). Of a header that stands there
 // twice the last one holds, of ce_type the first, as Type reads it.
+//
+// So does one whose ce_subject is not the record's key: the key has chosen the partition, so nothing says in which
+// order it stands to the other events of its subject.
 func ParseEnvelope(r *kgo.Record) (Envelope, error) {
 	w := wire{Envelope: Envelope{Type: Type(r)}}
 	for i := range r.Headers {
@@ -83,8 +86,11 @@ func ParseEnvelope(r *kgo.Record) (Envelope, error) {
 		}
 	}
 	bad := w.read()
-	if w.Subject == "" {
+	switch {
+	case w.Subject == "":
 		w.Subject = string(r.Key)
+	case bad == "" && w.Subject != string(r.Key):
+		bad = "ce_subject is not the record's key"
 	}
 	if bad != "" {
 		return w.Envelope, &fault.DecodeError{Type: w.Type, Reason: bad}

@@ -19,7 +19,7 @@ import (
 // newSoakStage has a PostgreSQL of its own, whose autovacuum looks every second instead of every minute.
 func newSoakStage(t *testing.T) *stage {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "soak-")
+	dir, err := os.MkdirTemp("", "soak-") //nolint:usetesting // under root the server's user must reach it
 	check(t, err)
 	server, err := embed.StartPostgres(t.Context(), embed.PostgresConfig{
 		DataDir: dir, FromTemplate: true, Settings: map[string]string{"autovacuum_naptime": "1s"},

@@ -1,15 +1,257 @@
 package mutants
 
 const (
-	consume = "pkg/engine/consume.go"
+	consuming  = "pkg/engine/consume.go"
+	processing = "pkg/engine/process.go"
+	consumer   = "pkg/engine/consumer.go"
+	assigning  = "pkg/engine/assign.go"
+	watching   = "pkg/engine/watch.go"
+	subjects   = "pkg/engine/subject.go"
+	arrivals   = "pkg/engine/arrival.go"
+	callBook   = "pkg/engine/callbook.go"
+	parking    = "pkg/engine/park.go"
+	replaying  = "pkg/engine/replay.go"
+	topics     = "pkg/kafka/topic.go"
+	rows       = "pkg/flow/rows.go"
+
+	engineTests = "./pkg/engine"
 )
 
 // consumerMutants take out the rules of the engine's way from a record to a commit.
 var consumerMutants = []Mutant{
 	{
-		Name: "a record below the fence is decided again", Lines: []string{"15"}, Kind: "I",
+		Name: "a record below the fence is decided again", Lines: []string{"12", "15"}, Kind: "I",
 		Rule:  "arrivals below the database's offset are dropped",
-		Edits: []Edit{{consume, "ok && !a.skip && a.record.Offset >= offset", "ok && !a.skip && (a.record.Offset >= offset || offset > 0)"}},
-		Proof: test("./pkg/engine", "TestRecordsBelowTheFenceAreDropped"),
+		Edits: []Edit{{consuming, "ok && !a.skip && a.record.Offset >= offset", "ok && !a.skip && (a.record.Offset >= offset || offset > 0)"}},
+		Proof: test(engineTests, "TestRecordsBelowTheFenceAreDropped"),
+	},
+	{
+		Name: "an event republished is decided again", Lines: []string{"5", "20"}, Kind: "I",
+		Rule:  "events that are in the inbox are dropped",
+		Edits: []Edit{{consuming, "if !a.known || entered[a.id] {", "if !a.known || entered[a.id] || !entered[a.id] {"}},
+		Proof: test(engineTests, "TestAnEventRepublishedIsDropped"),
+	},
+	{
+		Name: "an event twice in one batch is decided twice", Lines: []string{"20", "23"}, Kind: "I",
+		Rule:  "of a repeated event in a batch the first one counts",
+		Edits: []Edit{{consuming, "			delete(entered, a.id)\n", ""}},
+		Proof: test(engineTests, "TestABatchDecidesAsOneByOneWould"),
+	},
+	{
+		Name: "the inbox goes by the day on which a record is read", Lines: []string{"20"}, Kind: "I",
+		Rule:  "the inbox's day is the event's own, which it keeps",
+		Edits: []Edit{{consuming, "entry{a.envelope.Time.UTC().Truncate(24 * time.Hour), a.id}", "entry{time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, int(a.record.Offset)), a.id}"}},
+		Proof: test(engineTests, "TestEventsOfAnyDayEnterTheInbox|TestAnEventRepublishedIsDropped"),
+	},
+	{
+		Name: "the offset moves in a transaction of its own, before the effect", Lines: []string{"13"}, Kind: "I",
+		Rule: "the fence moves in the transaction that has the effect",
+		Edits: []Edit{
+			{
+				consuming, "		next, err := lockFences(ctx, tx, batch)\n",
+				"		if err := pgx.BeginFunc(ctx, e.cfg.Pool, func(early pgx.Tx) error {\n			next, err := lockFences(ctx, early, batch)\n" +
+					"			if err != nil {\n				return err\n			}\n			return advanceFences(ctx, early, batch, next)\n		}); err != nil {\n			return err\n		}\n" +
+					"		next := map[slot]int64{}\n		for s := range batchSlots(batch) {\n			next[s] = 0\n		}\n		var err error\n",
+			},
+			{consuming, "			if offset, ok := next[a.slot]; ok && !a.skip", "			if offset, ok := next[a.slot]; ok && !a.skip && !fencePassed(position, a)"},
+			{consuming, "assigned && (!ok || offset < known)", "assigned && !ok && offset < known"},
+			{consuming, "// handle drops repeated", "func fencePassed(position map[slot]int64, a *arrival) bool {\n	return a.record.Offset < position[a.slot]\n}\n\n// handle drops repeated"},
+		},
+		Proof: test(engineTests, "TestAKilledReplicaLosesAndDoublesNothing|TestTransientFailuresParkNobody"),
+	},
+	{
+		Name: "a batch that failed is skipped", Lines: []string{"14"}, Kind: "I",
+		Rule:  "the same batch again",
+		Edits: []Edit{{processing, "			pause(ctx, failures)\n", "			pause(ctx, failures)\n			c.mu.Lock()\n			c.drop(batchSlots(batch))\n			c.mu.Unlock()\n"}},
+		Proof: test(engineTests, "TestTransientFailuresParkNobody"),
+	},
+	{
+		Name: "a service reads on from the group's offsets", Lines: []string{"15"}, Kind: "I",
+		Rule:  "start offsets come from the database",
+		Edits: []Edit{{assigning, "kgo.NewOffset().At(next[s]).WithEpoch(-1)", "offsets[topic][s.partition]"}},
+		Proof: test(engineTests, "TestTheDatabasesOffsetsCountAndNotTheGroups"),
+	},
+	{
+		Name: "a service that sees a topic for the first time begins at its end", Lines: []string{"15"}, Kind: "I",
+		Rule: "earliest where the database knows nothing",
+		Edits: []Edit{
+			{assigning, "next, err := c.openFences(ctx, assigned, starts)", "next, err := c.openFences(ctx, assigned, ends)"},
+		},
+		Proof: test(engineTests, "TestWhatWasThereBeforeTheFirstStartIsRead"),
+	},
+	{
+		Name: "a consumer whose offset is gone from the log goes on at its end", Lines: []string{"15"}, Kind: "I",
+		Rule:  "the client never chooses an offset by itself",
+		Edits: []Edit{{consumer, "kgo.NoResetOffset().AtStart()", "kgo.NewOffset().AtEnd()"}},
+		Proof: test(engineTests, "TestEventsDeletedWhileTheyWaitAreFatal"),
+	},
+	{
+		Name: "a service starts beyond events that were deleted unread", Lines: []string{"15"}, Kind: "I",
+		Rule:  "missing events are fatal",
+		Edits: []Edit{{assigning, "	case next < first:\n", "	case next < first && first < 0:\n"}},
+		Proof: test(engineTests, "TestEventsDeletedBeforeTheyWereReadAreFatal"),
+	},
+	{
+		Name: "a service waits at an offset that the log never reached", Lines: []string{"15", "21"}, Kind: "I",
+		Rule:  "a fence beyond the end of the log is fatal",
+		Edits: []Edit{{assigning, "	case next > last:\n", "	case next > last && last < 0:\n"}},
+		Proof: test(engineTests, "TestAHandledOffsetBeyondTheLogIsFatal"),
+	},
+	{
+		Name: "a database restored from a backup is not noticed by the next event", Lines: []string{"15"}, Kind: "I",
+		Rule:  "the fence is held against what this process has committed",
+		Edits: []Edit{{consuming, "assigned && (!ok || offset < known)", "assigned && ok && offset < known-1000000"}},
+		Proof: part(engineTests, "TestARestoredDatabaseIsCaughtUp", ".*busy"),
+	},
+	{
+		Name: "a database restored from a backup is not noticed while nothing comes", Lines: []string{"15"}, Kind: "I",
+		Rule:  "fences are looked at now and then",
+		Edits: []Edit{{watching, "if offset, ok := next[s]; !ok || offset < known {", "if offset, ok := next[s]; !ok && offset > known {"}},
+		Proof: part(engineTests, "TestARestoredDatabaseIsCaughtUp", ".*quiet"),
+	},
+	{
+		Name: "fences go by the topic's name", Lines: []string{"16"}, Kind: "I",
+		Rule: "a topic made anew is another topic",
+		Edits: []Edit{
+			{assigning, "		ids[topic] = kafka.TopicID(d.ID)\n", "		ids[topic] = kafka.TopicID{byte(len(topic)), topic[len(topic)-4]}\n"},
+			{topics, "		ids[name] = TopicID(d.ID)\n", "		ids[name] = TopicID{byte(len(name)), name[len(name)-4]}\n"},
+			{consumer, "if t.TopicID == (kafka.TopicID{}) || t.TopicID == known {", "if t.TopicID == (kafka.TopicID{}) || t.TopicID != (kafka.TopicID{}) {"},
+		},
+		Proof: test(engineTests, "TestATopicMadeAnewIsReadFromItsStart"),
+	},
+	{
+		Name: "nobody looks whether a topic was made anew", Lines: []string{"16"}, Kind: "I",
+		Rule:  "topic ids are compared when a fetch seems odd",
+		Edits: []Edit{{watching, "				c.startOver(topic, id)\n", ""}},
+		Proof: test(engineTests, "TestATopicMadeAnewIsReadFromItsStart"),
+	},
+	{
+		Name: "a topic with another number of partitions is taken", Lines: []string{"17"}, Kind: "L",
+		Rule:  "the number of partitions is checked at start",
+		Edits: []Edit{{topics, "int32(len(d.Partitions)) != c.partitions():", "int32(len(d.Partitions)) < 0:"}},
+		Proof: test(engineTests, "TestAWrongNumberOfPartitionsIsRefused"),
+	},
+	{
+		Name: "a topic with one copy is taken", Lines: []string{"21"}, Kind: "L",
+		Rule:  "copies are counted at start",
+		Edits: []Edit{{topics, "len(p.Replicas) < 3 || minISR < 2", "len(p.Replicas) < 1 || minISR < 1"}},
+		Proof: test(engineTests, "TestTooFewCopiesAreRefused"),
+	},
+	{
+		Name: "one copy that is in step is enough", Lines: []string{"21"}, Kind: "L",
+		Rule:  "min.insync.replicas is checked at start",
+		Edits: []Edit{{topics, "len(p.Replicas) < 3 || minISR < 2", "len(p.Replicas) < 3"}},
+		Proof: test("./pkg/kafka", "TestReadyMeasuresDurability"),
+	},
+	{
+		Name: "subjects are entered in any order", Lines: []string{"22"}, Kind: "I",
+		Rule:  "sorted locks",
+		Edits: []Edit{{subjects, "ids := slices.Sorted(maps.Keys(origins))", "ids := slices.Collect(maps.Keys(origins))"}},
+		Proof: test(engineTests, "TestBatchesInOppositeOrderDoNotDeadlock"),
+	},
+	{
+		Name: "subjects are locked in any order", Lines: []string{"22"}, Kind: "I",
+		Rule:  "sorted locks",
+		Edits: []Edit{{subjects, "WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", "WHERE id = ANY($1) ORDER BY random() FOR NO KEY UPDATE"}},
+		Proof: test(engineTests, "TestBatchesInOppositeOrderDoNotDeadlock"),
+	},
+	{
+		Name: "a deadlock is taken for poison", Lines: []string{"22"}, Kind: "I",
+		Rule:  "what another transaction causes is tried again",
+		Edits: []Edit{{"pkg/fault/class.go", `case state[:2] == "22", state[:2] == "23":`, `case state[:2] == "22", state[:2] == "23", state[:2] == "40":`}},
+		Proof: part(engineTests, "TestTransientFailuresParkNobody", "deadlock"),
+	},
+	{
+		Name: "a call asked for and withdrawn in one batch is made", Lines: []string{"23"}, Kind: "P",
+		Rule:  "a withdrawal counts for what the same batch asked for",
+		Edits: []Edit{{callBook, "			b.asked[i].state = callWithdrawn\n", ""}},
+		Proof: test(engineTests, "TestABatchDecidesAsOneByOneWould"),
+	},
+	{
+		Name: "of two calls of a kind in one batch the last one counts", Lines: []string{"23"}, Kind: "P",
+		Rule:  "calls are written in the order in which they were asked for",
+		Edits: []Edit{{callBook, "ORDER BY n -- of two", "ORDER BY n DESC -- of two"}},
+		Proof: test(engineTests, "TestABatchDecidesAsOneByOneWould"),
+	},
+	{
+		Name: "a decision does not see what the batch has decided before it", Lines: []string{"23"}, Kind: "P",
+		Rule: "decisions of a batch see each other's rows",
+		Edits: []Edit{
+			{rows, "	t.rows[key] = row\n	t.changed[key] = struct{}{}\n", "	if _, loaded := t.rows[key]; !loaded {\n		t.rows[key] = row\n	}\n	t.changed[key] = struct{}{}\n	t.now(key, row)\n"},
+			{rows, "Row: t.rows[key], New: isNew})", "Row: t.latest[key], New: isNew})"},
+			{rows, "	fresh   map[K]struct{}\n}\n", "	fresh   map[K]struct{}\n	latest  map[K]R\n}\n\nfunc (t *Rows[K, R]) now(key K, row R) {\n	if t.latest == nil {\n		t.latest = map[K]R{}\n	}\n	t.latest[key] = row\n}\n"},
+		},
+		Proof: test(engineTests, "TestABatchDecidesAsOneByOneWould"),
+	},
+	{
+		Name: "events of a batch that follow a failed one are decided", Lines: []string{"18", "23"}, Kind: "P",
+		Rule:  "what follows a parked event waits behind it, also within the batch",
+		Edits: []Edit{{consuming, "		s.parked = true\n		queued", "		queued"}},
+		Proof: test(engineTests, "TestABatchDecidesAsOneByOneWould"),
+		Crash: true,
+	},
+	{
+		Name: "an event of another version is dropped", Lines: []string{"24"}, Kind: "P",
+		Rule:  "unknown versions are parked",
+		Edits: []Edit{{arrivals, `if eventType != "" && !otherVersion && !e.cfg`, `if eventType != "" && !e.cfg`}},
+		Proof: test(engineTests, "TestUnreadableRecordsAreParked"),
+	},
+	{
+		Name: "an event of another version is taken for one that is none of our business", Lines: []string{"24"}, Kind: "P",
+		Rule:  "types are told apart without their version",
+		Edits: []Edit{{"pkg/flow/flow.go", "got[1] == want[1] && got[3] == want[3]", "got[1] == want[1] && got[2] == want[2] && got[3] == want[3]"}},
+		Proof: test("./pkg/flow", "TestConsumesAndOtherVersion"),
+	},
+	{
+		Name: "an envelope of another version is read as this one", Lines: []string{"24"}, Kind: "P",
+		Rule:  "ce_specversion and content-type are held against what we write",
+		Edits: []Edit{{"pkg/kafka/envelope.go", `	case w.spec != "1.0":`, `	case w.spec == "":`}},
+		Proof: test("./pkg/kafka", "TestMalformedHeaders"),
+	},
+	{
+		Name: "an event is decided though its payload is about another subject", Lines: []string{"24", "25"}, Kind: "I",
+		Rule:  "field 1 is the subject whose lock was taken",
+		Edits: []Edit{{arrivals, "m.ProtoReflect().Get(id).String() != subject {", "m.ProtoReflect().Get(id).String() == subject+subject {"}},
+		Proof: test(engineTests, "TestUnreadableRecordsAreParked"),
+	},
+	{
+		Name: "an event is decided though it lies in another partition than its subject's", Lines: []string{"24"}, Kind: "P",
+		Rule:  "ce_subject is the record's key",
+		Edits: []Edit{{"pkg/kafka/envelope.go", `case bad == "" && w.Subject != string(r.Key):`, `case bad == "" && w.Subject != w.Subject:`}},
+		Proof: test("./pkg/kafka", "TestRecordsWithNothing"),
+	},
+	{
+		Name: "a parked event forgets the key it came with", Lines: []string{"18", "24"}, Kind: "P",
+		Rule:  "a replay reads the record as it came",
+		Edits: []Edit{{parking, "append([]byte{}, a.record.Key...)", "[]byte(a.envelope.Subject)"}},
+		Proof: test(engineTests, "TestUnreadableRecordsAreParked"),
+	},
+	{
+		Name: "a subject that is not known yet is not locked", Lines: []string{"25"}, Kind: "I",
+		Rule: "the subject's row exists before anything is read",
+		Edits: []Edit{
+			{subjects, "ORDER BY n\n			ON CONFLICT DO NOTHING`, ids, roots, traces)", "WHERE false\n			ON CONFLICT DO NOTHING`, ids, roots, traces)"},
+			{
+				subjects, "	return subjects, now.UTC(), nil\n",
+				"	for i, id := range ids {\n		if subjects[id] == nil {\n			subjects[id] = &subject{id: id, root: roots[i], trace: traces[i], changed: true}\n		}\n	}\n	return subjects, now.UTC(), nil\n",
+			},
+			{
+				subjects, "		UPDATE subject s SET emitted = k.emitted, root = k.root\n		FROM unnest($1::text[], $2::int[], $3::text[]) AS k(id, emitted, root)\n		WHERE s.id = k.id`",
+				"		INSERT INTO subject (id, emitted, root) SELECT * FROM unnest($1::text[], $2::int[], $3::text[]) AS k(id, emitted, root)\n		ON CONFLICT (id) DO UPDATE SET emitted = excluded.emitted, root = excluded.root`",
+			},
+		},
+		Proof: part(engineTests, "TestDoAndUndoAtOnceOnTwoReplicas", "order_known_false"),
+	},
+	{
+		Name: "a subject that is known is not locked", Lines: []string{"25"}, Kind: "I",
+		Rule:  "the subject's lock is taken before anything is read",
+		Edits: []Edit{{subjects, "WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", "WHERE id = ANY($1) ORDER BY id"}},
+		Proof: part(engineTests, "TestDoAndUndoAtOnceOnTwoReplicas", "order_known_true"),
+	},
+	{
+		Name: "the clock is read before the lock", Lines: []string{"36"}, Kind: "I",
+		Rule:  "the database's clock, after the locks",
+		Edits: []Edit{{subjects, "SELECT clock_timestamp()", "SELECT transaction_timestamp()"}},
+		Proof: test(engineTests, "TestTheClockIsReadAfterTheLock"),
 	},
 }

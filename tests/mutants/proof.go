@@ -68,7 +68,6 @@ type testOutput struct {
 	ran, failed, built bool
 	panicked           string
 	first, any         string
-	states             int
 	text               strings.Builder
 }
 
