@@ -186,7 +186,7 @@ func (h *Host[W]) resend(c echo.Context) error {
 	var bad web.Fields
 	bad.Missing("/eventId", r.EventID == "")
 	bad.Missing("/topic", r.Topic == "")
-	bad.Invalid("/topic", r.Topic != "" && r.Topic != h.parts.Publishes, "The service does not publish there.")
+	bad.Invalid("/topic", r.Topic != "" && !slices.Contains(h.publishes(), r.Topic), "The service does not publish there.")
 	if err := bad.Err(); err != nil {
 		return err
 	}
