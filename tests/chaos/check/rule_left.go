@@ -1,6 +1,10 @@
 package check
 
-import "time"
+import (
+	"time"
+
+	"github.com/quadrille-io/quadrille/tests/chaos/history"
+)
 
 // leftRules: nothing is left to do.
 var leftRules = []Rule{
@@ -34,18 +38,47 @@ func (j *judge) finalAt(o *Order) time.Time {
 	return at
 }
 
+// lateness is how long after the last fault an order became final, or after it was placed or its cancel
+// was asked for, where that was later; 0 for one that was final before.
+func (j *judge) lateness(o *Order, cancelled map[string]time.Time) time.Duration {
+	since := j.LastFault
+	for _, at := range []time.Time{o.Created, cancelled[o.ID]} {
+		if at.After(since) {
+			since = at
+		}
+	}
+	return max(j.finalAt(o).Sub(since), 0)
+}
+
+// cancels says when the last cancel of each order was asked for.
+func (j *judge) cancels() map[string]time.Time {
+	at := map[string]time.Time{}
+	for i := range j.Calls {
+		if c := &j.Calls[i]; c.Op == history.Cancel && c.At.After(at[c.Target]) {
+			at[c.Target] = c.At
+		}
+	}
+	return at
+}
+
+// LongestToFinal is the longest that any order took to become final after the last fault.
+func LongestToFinal(e *Evidence) time.Duration {
+	j, longest := newJudge(e), time.Duration(0)
+	cancelled := j.cancels()
+	for i := range j.Orders {
+		longest = max(longest, j.lateness(&j.Orders[i], cancelled))
+	}
+	return longest
+}
+
 func finalLate(j *judge) {
 	if j.FinalAt.IsZero() || j.FinalAt.Sub(j.LastFault) > FinalWithin {
 		j.violated("", "%s after the last fault there were still orders that were not final", FinalWithin)
 	}
+	cancelled := j.cancels()
 	for i := range j.Orders {
-		o := &j.Orders[i]
-		since := j.LastFault
-		if o.Created.After(since) {
-			since = o.Created
-		}
-		if at := j.finalAt(o); at.Sub(since) > FinalWithin {
-			j.violated(o.ID, "it was final %s after the last fault", at.Sub(since))
+		if late := j.lateness(&j.Orders[i], cancelled); late > FinalWithin {
+			j.violated(j.Orders[i].ID, "it was final %s after the last fault", late)
 		}
 	}
 }

@@ -55,8 +55,8 @@ type Report struct {
 	Repeats    int         `json:"repeats"`
 	// ToFinal are percentiles of the time from an order's acceptance to its first end.
 	ToFinal []Percentile `json:"toFinal"`
-	// LastToFinalMS is the longest time from the last fault until no order was open; QuietMS until
-	// nothing at all was left to do; -1 where that did not come.
+	// LastToFinalMS is the longest that an order took to become final after the last fault; QuietMS is when
+	// nothing at all was left to do, the customers' last visits included; -1 where that did not come.
 	LastToFinalMS int64 `json:"lastToFinalMs"`
 	QuietMS       int64 `json:"quietMs"`
 	// Seconds of the run: orders accepted and orders ended in each.
@@ -112,7 +112,7 @@ func Of(run Run, e *check.Evidence, violations []check.Violation) Report {
 	r.countCalls(e)
 	r.countOrders(e)
 	if !e.FinalAt.IsZero() {
-		r.LastToFinalMS = max(e.FinalAt.Sub(e.LastFault), 0).Milliseconds()
+		r.LastToFinalMS = check.LongestToFinal(e).Milliseconds()
 	}
 	if !e.QuietAt.IsZero() {
 		r.QuietMS = max(e.QuietAt.Sub(e.LastFault), 0).Milliseconds()

@@ -84,7 +84,7 @@ type tick struct {
 }
 
 type view struct {
-	Report
+	*Report
 	Bars          []bar
 	Ticks         []tick
 	Curve         string
@@ -96,7 +96,7 @@ type view struct {
 }
 
 func newView(r Report) view {
-	v := view{Report: r, Width: stripWidth, ChartTop: rowHeight*float64(len(areas)) + 8}
+	v := view{Report: &r, Width: stripWidth, ChartTop: rowHeight*float64(len(areas)) + 8}
 	v.Height = v.ChartTop + chartHeight + 18
 	total := max(float64(len(r.Seconds)), 1)
 	x := func(t time.Time) float64 { return t.Sub(r.Begin).Seconds() / total * stripWidth }

@@ -36,6 +36,7 @@ type options struct {
 	orders   int
 	keep     bool
 	race     bool
+	judge    string
 }
 
 func command(args []string) error {
@@ -52,11 +53,15 @@ func command(args []string) error {
 	flags.IntVar(&o.orders, "orders", -1, "least orders for a pass; -1: three quarters of the rate")
 	flags.BoolVar(&o.keep, "keep", false, "keep data, logs and history of a run that passed, too")
 	flags.BoolVar(&o.race, "race", false, "build the services with the race detector")
+	flags.StringVar(&o.judge, "judge", "", "judge the evidence in this file again, and do nothing else")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
 		}
 		return err
+	}
+	if o.judge != "" {
+		return rejudge(o.judge)
 	}
 	if o.long <= 0 || o.rate <= 0 || o.replicas < 1 || o.members < 8 {
 		return errors.New("-for, -rate and -replicas are above 0, -members at least 8")

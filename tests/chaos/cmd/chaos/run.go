@@ -74,7 +74,7 @@ func run(ctx context.Context, o options, log *slog.Logger) (passed bool, err err
 	if err := report.Write(out, r); err != nil {
 		return false, err
 	}
-	s.summary(r)
+	summary(r)
 	if !r.Passed() {
 		return false, dump(filepath.Join(out, "topics.jsonl"), evidence.Events)
 	}
@@ -203,7 +203,7 @@ func (s *stage) collect(ctx context.Context) (*check.Evidence, error) {
 		return nil, err
 	}
 	evidence.LastFault, evidence.FinalAt, evidence.QuietAt = last, final, quiet
-	return evidence, nil
+	return evidence, check.Save(filepath.Join(s.out, evidenceFile), evidence)
 }
 
 func (s *stage) lastFault() time.Time {
@@ -230,11 +230,16 @@ func (s *stage) report(e *check.Evidence) report.Report {
 	return r
 }
 
-func (s *stage) summary(r report.Report) {
-	fmt.Printf("%s: %d orders accepted, %d faults, last order final %s after the last fault; %s\n", r.Verdict, r.Accepted, r.FaultsDone,
-		time.Duration(r.LastToFinalMS)*time.Millisecond, filepath.Join(s.out, "report.html"))
+func summary(r report.Report) {
+	fmt.Printf("%s: %d orders accepted, %d faults, longest time to final after the last fault %s\n", r.Verdict, r.Accepted, r.FaultsDone,
+		time.Duration(r.LastToFinalMS)*time.Millisecond)
+	tell(r.Violations)
+}
+
+// tell prints the first violations of each rule.
+func tell(violations []check.Violation) {
 	shown := map[string]int{}
-	for _, v := range r.Violations {
+	for _, v := range violations {
 		if shown[v.Rule]++; shown[v.Rule] <= 3 {
 			fmt.Printf("  %s %s: %s\n", v.Rule, v.Order, v.Sentence)
 		}
@@ -248,5 +253,23 @@ func (s *stage) close(data string, passed bool) error {
 	if !passed || s.keep {
 		return err
 	}
-	return errors.Join(err, os.RemoveAll(data), os.Remove(filepath.Join(s.out, "history.jsonl")))
+	return errors.Join(err, os.RemoveAll(data), os.Remove(filepath.Join(s.out, "history.jsonl")), os.Remove(filepath.Join(s.out, evidenceFile)))
+}
+
+// evidenceFile is everything a run left behind, for -judge.
+const evidenceFile = "evidence.gob.gz"
+
+// rejudge judges the evidence of an earlier run again.
+func rejudge(path string) error {
+	e, err := check.Load(path)
+	if err != nil {
+		return err
+	}
+	violations := check.Judge(e)
+	fmt.Printf("%d violations, %d orders, %d events, %d calls\n", len(violations), len(e.Orders), len(e.Events), len(e.Calls))
+	tell(violations)
+	if len(violations) > 0 {
+		return errors.New("promises were broken")
+	}
+	return nil
 }
