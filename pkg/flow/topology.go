@@ -51,6 +51,19 @@ func (t Topology) Topics() []string {
 	return slices.Compact(topics)
 }
 
+// Published lists the topics a service publishes on, sorted, without prefix: one, or one for each version of
+// its events while it publishes two side by side.
+func (t Topology) Published() []string {
+	var topics []string
+	for _, e := range t.Edges {
+		for _, name := range e.Emits {
+			topics = append(topics, Topic(name))
+		}
+	}
+	slices.Sort(topics)
+	return slices.Compact(topics)
+}
+
 // Check refuses a choreography in which somebody waits for an event that nobody emits, or in which an
 // event is emitted that nobody takes (a listener takes everything on its topics), or in which somebody
 // listens to a topic that nobody publishes on.

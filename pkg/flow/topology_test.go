@@ -58,6 +58,12 @@ func TestTopology(t *testing.T) {
 	if diff := cmp.Diff([]string{"order.v1"}, got.Topics()); diff != "" {
 		t.Errorf("two events of one topic: %s", diff)
 	}
+	if diff := cmp.Diff([]string{"stock.v1"}, got.Published()); diff != "" {
+		t.Errorf("many events on one topic: %s", diff)
+	}
+	if topics := (flow.Topology{}).Published(); len(topics) > 0 {
+		t.Errorf("nothing is emitted, on %v", topics)
+	}
 	if kinds := []string{flow.KindEvent.String(), flow.KindCommand.String(), flow.KindAnswer.String(), flow.KindDeadline.String(), flow.Kind(9).String(), flow.Kind(-1).String()}; !cmp.Equal(kinds,
 		[]string{"event", "command", "answer", "deadline", "kind 9", "kind -1"}) {
 		t.Errorf("kinds %q", kinds)

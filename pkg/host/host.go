@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -81,7 +82,8 @@ type Parts[W any] struct {
 	Callers map[string]engine.Caller
 	Due     func(ctx context.Context, pool *pgxpool.Pool, limit int) ([]flow.Command, error)
 	NoInbox bool
-	// Publishes names the topic the service owns, "" if it has none.
+	// Publishes names the topic the service owns, "" if it has none. While it publishes two versions of its events side by
+	// side, it owns the topic of the other one too, by its Definition.
 	Publishes string
 	// Routes adds the service's own routes.
 	Routes Routes[W]
@@ -253,14 +255,23 @@ func listener(ctx context.Context, open net.Listener, addr string) (net.Listener
 	return run.Listen(ctx, addr)
 }
 
-// ownTopics makes or checks the topic the service publishes on, before the relay sends to it.
+// publishes lists the topics the service owns.
+func (h *Host[W]) publishes() []string {
+	topics := h.parts.Definition.Topology().Published()
+	if h.parts.Publishes != "" && !slices.Contains(topics, h.parts.Publishes) {
+		topics = append(topics, h.parts.Publishes)
+	}
+	return topics
+}
+
+// ownTopics makes or checks the topics the service publishes on, before the relay sends to them.
 func (h *Host[W]) ownTopics(ctx context.Context) error {
 	client, err := kgo.NewClient(h.kafka().Opts("quadrille-" + h.Name + "-topics")...)
 	if err != nil {
 		return fmt.Errorf("kafka client: %w", err)
 	}
 	defer client.Close()
-	_, err = kafka.Ready(ctx, client, h.kafka(), []string{h.parts.Publishes}, nil)
+	_, err = kafka.Ready(ctx, client, h.kafka(), h.publishes(), nil)
 	return err
 }
 

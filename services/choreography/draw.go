@@ -28,7 +28,7 @@ func Draw(all []flow.Topology) string {
 			if len(heard) > 0 {
 				fmt.Fprintf(&b, "    %s -- \"%s\" --> %s\n", from.Service, strings.Join(heard, "<br/>"), to.Service)
 			}
-			if len(emits) > 0 && slices.Contains(to.Listens, flow.Topic(emits[0])) {
+			if slices.ContainsFunc(from.Published(), func(topic string) bool { return slices.Contains(to.Listens, topic) }) {
 				fmt.Fprintf(&b, "    %s -. everything .-> %s\n", from.Service, to.Service)
 			}
 		}

@@ -45,10 +45,7 @@ topics:
 principals:
 `)
 	for _, t := range all {
-		var write []string
-		if names := emittedBy(t); len(names) > 0 {
-			write = []string{flow.Topic(names[0])}
-		}
+		write := t.Published()
 		read := t.Topics()
 		if slices.Contains(memberReaders, t.Service) {
 			read = append(read, memberTopic)
