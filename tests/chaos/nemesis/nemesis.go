@@ -55,8 +55,9 @@ type Fault struct {
 // lanes is how many faults there may be at once.
 const lanes = 2
 
-// readyTime is how long a process may take to be ready again before that is an error.
-const readyTime = 2 * time.Minute
+// readyTime is how long undoing a fault may take, until everything concerned is ready again, before that
+// is an error: long, as the machine may be busy with other things.
+const readyTime = 5 * time.Minute
 
 type nemesis struct {
 	cluster *cluster.Cluster
@@ -120,7 +121,7 @@ func (n *nemesis) do(ctx context.Context, step Step, a act) Fault {
 	if err == nil {
 		pause(ctx, step.Hold)
 	}
-	err = errors.Join(err, bounded(after, a.end))
+	err = errors.Join(err, bounded(after, n.undo(a)))
 	fault.End = time.Now().UTC()
 	for _, p := range a.ready {
 		err = errors.Join(err, p.Ready(after))
@@ -130,6 +131,20 @@ func (n *nemesis) do(ctx context.Context, step Step, a act) Fault {
 		fault.Error = err.Error()
 	}
 	return fault
+}
+
+// undo tries a fault's end until it succeeds: a broker that did not come up in time must not stay away
+// for the rest of the run.
+func (n *nemesis) undo(a act) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for {
+			err := a.end(ctx)
+			if err == nil || !pause(ctx, second) {
+				return err
+			}
+			n.log.Warn("undoing a fault failed, trying again", "target", a.target, "error", err)
+		}
+	}
 }
 
 func (n *nemesis) tell(f Fault) {

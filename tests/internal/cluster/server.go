@@ -170,10 +170,14 @@ func (s *server) watch(now instance, begin time.Time) {
 		return // asked for
 	}
 	s.cluster.record(Death{Service: s.name, At: time.Now().UTC(), Age: time.Since(begin), How: "ended by itself"})
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
 	s.end(syscall.SIGKILL)
-	if err := s.Start(ctx); err != nil {
+	for !s.cluster.isClosed() {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		err := s.Start(ctx)
+		cancel()
+		if err == nil {
+			return
+		}
 		s.cluster.log.Error("start again failed", "server", s.name, "error", err)
 	}
 }
