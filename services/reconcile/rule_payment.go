@@ -56,7 +56,7 @@ func (v View) paymentState() (Difference, bool) {
 	}
 	switch {
 	case state == "":
-		d := v.wrongPayment("payment_state", "payment knows nothing")
+		d := v.wrongPayment("payment_state", "payment knows of no payment")
 		if want[0] == cancelled {
 			return d.resend("OrderCancelled"), true
 		}

@@ -338,7 +338,7 @@ func (s *sweep) judgeProducts(ctx context.Context) error {
 	}
 	if err != nil {
 		s.report.Open = append(s.report.Open, fmt.Sprintf(
-			"%d products were sold while they were counted, and counting them at one moment failed: %v", len(ids), err))
+			"%d products could not be counted, which reads all reservations at one moment: %v", len(ids), err))
 		return nil
 	}
 	for i := range s.found {

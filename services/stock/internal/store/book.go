@@ -31,7 +31,7 @@ func reservationBook(ctx context.Context, tx pgx.Tx, q host.BookQuery) ([]book.R
 }
 
 // bookProduct are the columns of a book.Product but for what is held: xmin is another one after each change.
-const bookProduct = `product_id, price, currency, on_sale, quantity, received, %s, xmin::text, extract(epoch FROM clock_timestamp() - updated_at)::float8`
+const bookProduct = `product_id, price, currency, on_sale, quantity, received, %s, product.xmin::text, extract(epoch FROM clock_timestamp() - updated_at)::float8`
 
 func productBook(ctx context.Context, tx pgx.Tx, q host.BookQuery) ([]book.Product, error) {
 	where, args := q.Keys("product_id")
