@@ -203,6 +203,15 @@ func (w *walker) customValue(t reflect.Type, pointer string, element bool) {
 		}
 		return
 	}
+	// The type's own reader may take what two readers understand differently: a name twice, deep inside.
+	inner := newWalker(raw)
+	inner.value(nil, pointer, element)
+	for _, f := range inner.faults {
+		w.fault(f.Pointer, f.Code, f.Detail)
+	}
+	if len(inner.faults) > 0 {
+		return
+	}
 	if err := json.Unmarshal(raw, reflect.New(t).Interface()); err != nil {
 		w.wrong(pointer, describe(t))
 	}
