@@ -41,6 +41,9 @@ type Evidence struct {
 	// Services is what is left of the machinery, by service.
 	Services map[string]Left
 
+	// Deaths are the ends of processes that nobody asked for.
+	Deaths []Death
+
 	Charges  []Charge
 	Bookings map[string]string // the carrier's state of a parcel, by order
 }
@@ -161,6 +164,16 @@ type Charge struct {
 	ID, Key, Order   string
 	Amount, Refunded int64
 	Token            string
+}
+
+// Death is the end of a process that nobody asked for.
+type Death struct {
+	Process string // order-1
+	At      time.Time
+	How     string // exit status 1
+	Tail    string // the last lines of its log
+	// Undisturbed: nothing was wrong at that time that could be the reason.
+	Undisturbed bool
 }
 
 // Left is what is left to do in a service.

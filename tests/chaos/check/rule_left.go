@@ -1,6 +1,7 @@
 package check
 
 import (
+	"strings"
 	"time"
 
 	"github.com/quadrille-io/quadrille/tests/chaos/history"
@@ -10,6 +11,7 @@ import (
 var leftRules = []Rule{
 	{"not-final", "Every order becomes final.", notFinal},
 	{"final-late", "Every order is final within 5 minutes of the last fault.", finalLate},
+	{"died", "No process panics, or ends by itself while nothing is wrong around it.", died},
 	{"left-over", "At rest no outbox, no call, no parked event and no unread record is left.", leftOver},
 }
 
@@ -99,6 +101,19 @@ func leftOver(j *judge) {
 			if end := j.Ends[at]; next < end {
 				j.violated("", "%s has read %s/%d up to %d, and it ends at %d", service, at.Topic, at.Partition, next, end)
 			}
+		}
+	}
+}
+
+// died: a service that cannot go on, because its database is away for instance, ends itself with status 1
+// and is started again. Any other status is a panic or a data race.
+func died(j *judge) {
+	for _, d := range j.Deaths {
+		switch {
+		case strings.HasPrefix(d.How, "exit status ") && d.How != "exit status 1":
+			j.violated("", "%s ended with %s at %s: %s", d.Process, d.How, d.At.UTC().Format(clock), d.Tail)
+		case d.Undisturbed:
+			j.violated("", "%s ended with %s at %s, when nothing was wrong around it: %s", d.Process, d.How, d.At.UTC().Format(clock), d.Tail)
 		}
 	}
 }

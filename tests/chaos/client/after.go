@@ -27,7 +27,7 @@ func (s *session) after(order string) {
 			again.rng = rand.New(rand.NewPCG(s.opt.Seed, s.number|1<<42)) //nolint:gosec // reproducible
 			again.ship(order)
 		})
-		if pause(s.ctx, rand.N(8*time.Second)) { //nolint:gosec // any moment will do
+		if s.pause(s.ctx, rand.N(8*time.Second)) { //nolint:gosec // any moment will do
 			s.cancelOnce(order)
 		}
 	case at < 215:
@@ -38,7 +38,7 @@ func (s *session) after(order string) {
 // cancel at a random moment, sometimes twice at once.
 func (s *session) cancel(order string) {
 	within := []time.Duration{50 * time.Millisecond, 2 * time.Second, 10 * time.Second}
-	if !pause(s.ctx, time.Duration(s.rng.Int64N(int64(pick(s.rng, within))))) {
+	if !s.pause(s.ctx, time.Duration(s.rng.Int64N(int64(pick(s.rng, within))))) {
 		return
 	}
 	if s.chance(0.25) {
@@ -92,7 +92,7 @@ func (c *Client) preview(rng *rand.Rand, member string, b map[string]any) reques
 // ship lets the carrier's van drive: to dispatched, and most often on to delivered or lost. An order that
 // has no parcel after a while gets none.
 func (s *session) ship(order string) {
-	if !pause(s.ctx, time.Duration(s.rng.Int64N(int64(15*time.Second)))) {
+	if !s.pause(s.ctx, time.Duration(s.rng.Int64N(int64(15*time.Second)))) {
 		return
 	}
 	booking := s.booking(order)
@@ -107,7 +107,7 @@ func (s *session) ship(order string) {
 		end := s.send(s.ctx, s.opt.CarrierURL+"/v1/bookings/"+booking+"/advance", r)
 		end.N, end.State, end.Order = sent.N, "", ""
 		s.opt.History.Complete(end)
-		if end.Outcome != history.OK || !pause(s.ctx, time.Duration(s.rng.Int64N(int64(8*time.Second)))) {
+		if end.Outcome != history.OK || !s.pause(s.ctx, time.Duration(s.rng.Int64N(int64(8*time.Second)))) {
 			return
 		}
 	}
@@ -120,7 +120,7 @@ func (s *session) booking(order string) string {
 		if err == nil && id != "" {
 			return id
 		}
-		if !pause(s.ctx, 2*time.Second) {
+		if !s.pause(s.ctx, 2*time.Second) {
 			break
 		}
 	}

@@ -51,6 +51,9 @@ type Client struct {
 	accepted atomic.Int64
 	open     atomic.Int64 // sessions
 	number   atomic.Uint64
+
+	// leisure stretches every pause that customers make; it is 1, and less in tests.
+	leisure float64
 }
 
 const (
@@ -73,7 +76,7 @@ func New(opt Options) *Client {
 	}
 	dialer := &net.Dialer{Timeout: 3 * time.Second}
 	return &Client{
-		opt: opt, calls: make(chan struct{}, maxCalls),
+		opt: opt, calls: make(chan struct{}, maxCalls), leisure: 1,
 		http: &http.Client{Transport: &http.Transport{
 			DialContext: dialer.DialContext, MaxIdleConnsPerHost: maxCalls, IdleConnTimeout: 30 * time.Second,
 		}},
@@ -136,8 +139,8 @@ func (c *Client) admit(ctx, background context.Context) {
 }
 
 // pause waits and says whether it was to the end.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
+func (c *Client) pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(time.Duration(float64(d) * c.leisure))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

@@ -140,7 +140,7 @@ func (c *Client) awaitGoods(ctx context.Context, rng *rand.Rand, all []product) 
 		if end.Outcome == history.OK && !strings.Contains(end.Code, "unknown_product") {
 			return nil
 		}
-		if !pause(ctx, 100*time.Millisecond) {
+		if !c.pause(ctx, 100*time.Millisecond) {
 			return fmt.Errorf("prepare: wait for the goods: %w", context.Cause(ctx))
 		}
 	}
@@ -172,7 +172,7 @@ func (c *Client) campaign(ctx context.Context, rng *rand.Rand) bool {
 // campaigns begins a new one now and then until ctx ends.
 func (c *Client) campaigns(ctx, background context.Context) {
 	rng := rand.New(rand.NewPCG(c.opt.Seed, 1)) //nolint:gosec // reproducible
-	for pause(ctx, campaignEvery) {
+	for c.pause(ctx, campaignEvery) {
 		c.campaign(background, rng)
 	}
 }
@@ -180,7 +180,7 @@ func (c *Client) campaigns(ctx, background context.Context) {
 // restock adds pieces of the hot products until ctx ends.
 func (c *Client) restock(ctx, background context.Context) {
 	rng := rand.New(rand.NewPCG(c.opt.Seed, 2)) //nolint:gosec // reproducible
-	for n := 1; pause(ctx, restockEvery); n++ {
+	for n := 1; c.pause(ctx, restockEvery); n++ {
 		for _, p := range c.goods.hot {
 			r := c.operator(rng, history.Restock, fmt.Sprintf("restock-%s-%d", p.id, n),
 				"/ops/v1/products/"+p.id+"/restock", map[string]any{"quantity": restockPieces})

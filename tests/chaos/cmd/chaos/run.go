@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -202,7 +203,7 @@ func (s *stage) collect(ctx context.Context) (*check.Evidence, error) {
 	if err != nil {
 		return nil, err
 	}
-	evidence.LastFault, evidence.FinalAt, evidence.QuietAt = last, final, quiet
+	evidence.LastFault, evidence.FinalAt, evidence.QuietAt, evidence.Deaths = last, final, quiet, s.deaths()
 	return evidence, check.Save(filepath.Join(s.out, evidenceFile), evidence)
 }
 
@@ -214,6 +215,24 @@ func (s *stage) lastFault() time.Time {
 		}
 	}
 	return last
+}
+
+// aftermath is how long after a fault a process may still end because of it: services started again find
+// their database in recovery, and wait longer and longer between two tries.
+const aftermath = time.Minute
+
+// deaths tells those that a fault explains from the others.
+func (s *stage) deaths() []check.Death {
+	var deaths []check.Death
+	for _, d := range s.cluster.Deaths() {
+		explained := slices.ContainsFunc(s.run.Faults, func(f nemesis.Fault) bool {
+			return !d.At.Before(f.Begin) && !d.At.After(f.Ready.Add(aftermath))
+		})
+		deaths = append(deaths, check.Death{
+			Process: fmt.Sprintf("%s-%d", d.Service, d.Replica), At: d.At, How: d.How, Tail: d.Tail, Undisturbed: !explained,
+		})
+	}
+	return deaths
 }
 
 func (s *stage) report(e *check.Evidence) report.Report {
