@@ -20,6 +20,7 @@ import (
 func TestAccess(t *testing.T) {
 	t.Parallel()
 	a := openWith(t, 1, nil)
+	defer a.tell(t)
 	s := a.site(t)
 	t.Run("table and document", func(t *testing.T) { sameCalls(t, s) })
 	t.Run("matrix", func(t *testing.T) { matrix(t, s) })
@@ -49,8 +50,8 @@ type door struct {
 	// path replaces the document's parameters, body makes a body that has not been sent before.
 	path func(s *site) string
 	body func(s *site) fields
-	// closed is the answer to who may not pass a signed door.
-	closed int
+	// answer is what those who may pass are answered, if it is no success; of a signed door, everybody.
+	answer int
 }
 
 // site is what the requests are about: one member's order, product and coupon.
@@ -144,13 +145,20 @@ var doors = map[string]door{
 	"POST /webhooks/payments/{provider}":            {signed, "payment", fixed("/webhooks/payments/simulator"), s0(fields{"id": "x"}), http.StatusNotFound}, // no provider sends any yet
 	"POST /webhooks/shipping/{carrier}":             {signed, "shipping", fixed("/webhooks/shipping/simulator"), s0(fields{"id": "x"}), http.StatusUnauthorized},
 
-	"GET /ops/v1/orders":                          {office, "order", fixed("/ops/v1/orders"), without, 0},
-	"POST /ops/v1/products":                       {office, "stock", fixed("/ops/v1/products"), (*site).newProduct, 0},
-	"PATCH /ops/v1/products/{productId}":          {office, "stock", func(s *site) string { return "/ops/v1/products/" + s.product }, s0(fields{"name": "Piece", "reason": "matrix"}), 0},
-	"POST /ops/v1/products/{productId}/restock":   {office, "stock", func(s *site) string { return "/ops/v1/products/" + s.product + "/restock" }, s0(fields{"quantity": 1, "reason": "matrix"}), 0},
-	"GET /ops/v1/coupon-policies":                 {office, "coupon", fixed("/ops/v1/coupon-policies"), without, 0},
-	"POST /ops/v1/coupon-policies":                {office, "coupon", fixed("/ops/v1/coupon-policies"), (*site).newPolicy, 0},
-	"POST /ops/v1/points/grants":                  {office, "payment", fixed("/ops/v1/points/grants"), (*site).newGrant, 0},
+	"GET /ops/v1/orders":                              {office, "order", fixed("/ops/v1/orders"), without, 0},
+	"POST /ops/v1/products":                           {office, "stock", fixed("/ops/v1/products"), (*site).newProduct, 0},
+	"PATCH /ops/v1/products/{productId}":              {office, "stock", func(s *site) string { return "/ops/v1/products/" + s.product }, s0(fields{"name": "Piece", "reason": "matrix"}), 0},
+	"POST /ops/v1/products/{productId}/restock":       {office, "stock", func(s *site) string { return "/ops/v1/products/" + s.product + "/restock" }, s0(fields{"quantity": 1, "reason": "matrix"}), 0},
+	"GET /ops/v1/coupon-policies":                     {office, "coupon", fixed("/ops/v1/coupon-policies"), without, 0},
+	"POST /ops/v1/coupon-policies":                    {office, "coupon", fixed("/ops/v1/coupon-policies"), (*site).newPolicy, 0},
+	"POST /ops/v1/points/grants":                      {office, "payment", fixed("/ops/v1/points/grants"), (*site).newGrant, 0},
+	"POST /ops/v1/products/{productId}/recount":       {office, "stock", func(s *site) string { return "/ops/v1/products/" + s.product + "/recount" }, s0(fields{"reason": "matrix"}), 0},
+	"POST /ops/v1/coupon-policies/{policyId}/recount": {office, "coupon", func(s *site) string { return "/ops/v1/coupon-policies/" + s.policy + "/recount" }, s0(fields{"reason": "matrix"}), 0},
+	"POST /ops/v1/points/recount":                     {office, "payment", fixed("/ops/v1/points/recount"), func(s *site) fields { return fields{"userId": s.owner.id, "reason": "matrix"} }, 0},
+	"GET /ops/v1/books/{service}/{book}":              {office, "stock", fixed("/ops/v1/books/stock/products"), without, 0},
+	"POST /ops/v1/events/resend": {office, "", fixed("/ops/v1/events/resend"), func(s *site) fields {
+		return fields{"subject": s.order, "types": []string{"OrderCompleted"}, "reason": "matrix"}
+	}, 0},
 	"GET /ops/v1/failures":                        {office, "", fixed("/ops/v1/failures"), without, 0},
 	"POST /ops/v1/failures/replay":                {office, "", fixed("/ops/v1/failures/replay"), s0(fields{"filter": fields{"subject": "none"}, "dryRun": true, "reason": "matrix"}), 0},
 	"GET /ops/v1/subscriptions":                   {office, "", fixed("/ops/v1/subscriptions"), without, 0},
@@ -173,6 +181,10 @@ func inner() map[string]door {
 			office, name, fixed("/internal/v1/failures/replay"), s0(fields{"filter": fields{"subject": "none"}, "dryRun": true}), 0,
 		}
 		all[name+" GET /internal/v1/subscription"] = door{office, name, fixed("/internal/v1/subscription"), without, 0}
+		all[name+" GET /ops/v1/books"] = door{office, name, fixed("/ops/v1/books/" + name + "/orders"), without, 0}
+		all[name+" POST /internal/v1/events/resend"] = door{
+			office, name, fixed("/internal/v1/events/resend"), s0(fields{"eventId": uuid.NewString(), "topic": "nobody.v1"}), http.StatusBadRequest,
+		}
 		all[name+" POST /internal/v1/subscription/resume"] = door{office, name, fixed("/internal/v1/subscription/resume"), without, 0}
 	}
 	return all
@@ -216,17 +228,25 @@ func (d door) want(principal string) int {
 	case d.access == public:
 		return http.StatusOK
 	case d.access == signed:
-		return d.closed
+		return d.answer
 	case !known:
 		return http.StatusUnauthorized
 	case d.access == members:
-		return http.StatusOK
+		return d.passed()
 	case d.access == office && principal != operator:
 		return http.StatusForbidden
 	case d.access == owner && principal != theOwner:
 		return http.StatusNotFound
 	case d.access == ownerOrOffice && principal != theOwner && principal != operator:
 		return http.StatusNotFound
+	}
+	return d.passed()
+}
+
+// passed is the answer to those who may pass; 200 stands for every success.
+func (d door) passed() int {
+	if d.answer != 0 {
+		return d.answer
 	}
 	return http.StatusOK
 }
@@ -271,7 +291,7 @@ func matrix(t *testing.T, s *site) {
 		method := strings.Fields(call)[1]
 		knock(call, method, d, s.replicas[0].URL(d.service), "the port of "+d.service)
 	}
-	t.Logf("%d requests at %d endpoints", tried, len(doors)+len(inner()))
+	s.saw("%d requests at %d endpoints", tried, len(doors)+len(inner()))
 }
 
 func (s *site) knock(t *testing.T, what, principal string, client rest.Client, d door, method string) {

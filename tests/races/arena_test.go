@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -47,6 +48,8 @@ type arena struct {
 	mu     sync.Mutex
 	pieces map[string]int64
 	points map[string]int64
+	// seen is what the attack under way has seen so far.
+	seen []string
 	// told are the differences that were reported already: one attack's win is not the next one's, too.
 	told map[string]bool
 }
@@ -112,7 +115,7 @@ func openWith(t *testing.T, replicas int, environment map[string]string) *arena 
 		a.crowd = append(a.crowd, a.as(t, citizen(n).GetMemberId()))
 	}
 	t.Cleanup(a.http.CloseIdleConnections)
-	t.Logf("the shop is open after %s", time.Since(begin).Round(time.Millisecond))
+	a.saw("the shop is open after %s", time.Since(begin).Round(time.Millisecond))
 	return a
 }
 
@@ -153,7 +156,7 @@ func (a *arena) config(t *testing.T) local.Config {
 		ServiceEnvironment: map[string]map[string]string{
 			"order":    {"PENDING_TIMEOUT": "5m", "DOUBLE_CLICK_WINDOW": "1m"},
 			"payment":  {"PAYMENT_SIMULATOR_URL": a.outside.PaymentURL},
-			"shipping": {"CARRIER_URL": a.outside.CarrierURL, "CARRIER_WEBHOOK_SECRET": webhookSecret, "CARRIER_TIMEOUT": "1s"},
+			"shipping": {"CARRIER_URL": a.outside.CarrierURL, "CARRIER_WEBHOOK_SECRET": webhookSecret, "CARRIER_TIMEOUT": "2s"},
 			"mailer":   {"SMTP_ADDR": a.outside.SMTPAddr},
 		},
 	}
@@ -247,6 +250,22 @@ func (a *arena) grantedAlready(member string, amount int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.points[member] += amount
+}
+
+// saw notes what happened. It is told at the end of the attack, in one line, after what is wrong.
+func (a *arena) saw(format string, args ...any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.seen = append(a.seen, fmt.Sprintf(format, args...))
+}
+
+// tell logs what was seen.
+func (a *arena) tell(t *testing.T) {
+	t.Helper()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t.Log(strings.Join(a.seen, "; "))
+	a.seen = nil
 }
 
 // named makes an id that nothing else has.

@@ -142,7 +142,7 @@ func cancelAgainstComplete(t *testing.T, a *arena) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d of them were completed first", completed)
+	a.saw("%d of them were completed first", completed)
 	if left := a.left(t, product); left != 5_000 {
 		t.Errorf("%d wins: %d pieces are left, want 5,000", 5_000-left, left)
 	}

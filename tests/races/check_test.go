@@ -155,8 +155,15 @@ func (b *books) checkParcel(o orderRow, say sayer) {
 // exclude each other but for a completed order that shipping let go.
 func (b *books) checkStory(o orderRow, say sayer) {
 	times, numbers := map[string]int{}, map[string][]int64{}
+	types := map[string]string{}
 	for _, e := range b.events[o.OrderID] {
-		times[e.Type[strings.LastIndexByte(e.Type, '.')+1:]]++
+		types[e.ID] = e.Type
+	}
+	for _, e := range b.events[o.OrderID] {
+		// An event that an operator had sent again is caused by itself, so to speak.
+		if types[e.Cause] != e.Type {
+			times[e.Type[strings.LastIndexByte(e.Type, '.')+1:]]++
+		}
 		numbers[e.Service] = append(numbers[e.Service], e.Sequence)
 	}
 	for name, n := range times {

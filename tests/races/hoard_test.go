@@ -16,6 +16,7 @@ func TestHoarding(t *testing.T) {
 	a := openWith(t, 1, map[string]string{
 		"RATE_PER_MEMBER": fmt.Sprint(rate), "RATE_PER_MEMBER_BURST": fmt.Sprint(burst), "MAX_QUANTITY": "5", "MAX_ITEMS": "3",
 	})
+	defer a.tell(t)
 	product := a.product(t, 100, 100_000)
 	t.Run("many orders of one member", func(t *testing.T) { hoardOrders(t, a, product, rate, burst) })
 	t.Run("many pieces in one order", func(t *testing.T) { hoardPieces(t, a, product) })

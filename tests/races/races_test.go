@@ -39,6 +39,7 @@ func TestRaces(t *testing.T) {
 		{"oversell two products in opposite order", oversellOpposite},
 		{"restock against decrease", restockAgainstDecrease},
 		{"restock once per key", restockOneKey},
+		{"recount against orders", recountAgainstOrders},
 		{"price change while ordering", priceChange},
 		{"coupon issue limit", couponIssueLimit},
 		{"coupon once per member", couponOncePerMember},
@@ -59,14 +60,14 @@ func TestRaces(t *testing.T) {
 		{"webhook against the lost answer", webhookAgainstAsk},
 		{"somebody else's order", somebodyElses},
 		{"replays against new events", replays},
+		{"events sent again", resends},
 	} {
 		t.Run(attack.name, func(t *testing.T) {
+			defer a.tell(t)
 			begin := time.Now()
 			attack.run(t, a)
-			if !t.Failed() {
-				a.audit(t)
-			}
-			t.Logf("at rest, and looked through, after %s", time.Since(begin).Round(time.Millisecond))
+			a.audit(t)
+			a.saw("at rest and looked through after %s", time.Since(begin).Round(time.Millisecond))
 		})
 	}
 }

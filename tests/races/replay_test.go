@@ -97,3 +97,38 @@ func (a *arena) replayedOnce(t *testing.T, v volley, ids []string) {
 		}
 	}
 }
+
+// The newest event of every kind of two orders, one completed and one cancelled, is published again, 300
+// times in all (each looks for it on the topic): whatever is read again, each step happened once.
+func resends(t *testing.T, a *arena) {
+	const repeats = 300
+	product, by, operator := a.product(t, 1_000, 10), a.buyer(t), a.operator(t)
+	a.granted(t, by.id, 1_000)
+	body := basket(500, line(product, 1, 1_000)).with(fields{"pointAmount": 500})
+	kept, undone := a.bought(t, by, body), a.bought(t, by, body)
+	if _, err := by.at[0].Call(t.Context(), cancel(undone), nil); err != nil {
+		t.Fatal(err)
+	}
+	a.awaitRest(t)
+	forward := []string{"OrderCreated", "StockDecreased", "PaymentCompleted", "OrderCompleted", "ShipmentPrepared"}
+	back := []string{"OrderCancelRequested", "ShipmentCancelled", "OrderCancelled", "PaymentCancelled", "StockIncreased"}
+	v := a.fire(t, repeats, func(i int) shot {
+		subject, types := kept, forward
+		if i/2%2 == 0 {
+			subject, types = undone, append(forward[:len(forward):len(forward)], back...)
+		}
+		return shot{by: operator, request: rest.Request{
+			Method: http.MethodPost, Path: "/ops/v1/events/resend",
+			Body: fields{"subject": subject, "types": []string{types[i/4%len(types)]}, "reason": "race"},
+		}}
+	})
+	if v.count(http.StatusAccepted) != repeats {
+		t.Errorf("%s; want 202 each time", v)
+	}
+	if got := a.outcomes(t, []string{kept, undone}); got["COMPLETED"] != 1 || got["CANCELLED CUSTOMER"] != 1 {
+		t.Errorf("wins: %v", got)
+	}
+	if left := a.left(t, product); left != 9 {
+		t.Errorf("%d wins: %d pieces are left, want 9", left-9, left)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,8 +52,10 @@ func atOnce(n int, act func(i int)) time.Duration {
 	return time.Since(begin)
 }
 
-// fire prepares n shots and lets them go at the same moment. A request that no server answered ends the
-// test: whether it was done is not known then, and nothing could be counted.
+// fire prepares n shots and lets them go at the same moment. What is answered 503 is sent again, as its
+// sender would: that a service or the carrier behind it is overrun for a moment is no win, and the attack
+// goes on. A request that no server answered ends the test: whether it was done is not known then, and
+// nothing could be counted.
 func (a *arena) fire(t *testing.T, n int, aim func(i int) shot) volley {
 	t.Helper()
 	shots := make([]shot, n)
@@ -64,22 +67,31 @@ func (a *arena) fire(t *testing.T, n int, aim func(i int) shot) volley {
 	}
 	v := volley{answers: make([]rest.Response, n)}
 	errs := make([]error, n)
+	var again atomic.Int64
+	until := time.Now().Add(patience)
 	v.took = atOnce(n, func(i int) {
 		s := shots[i]
 		if s.after != nil {
 			<-s.after
 		}
 		v.answers[i], errs[i] = s.by.at[i%2].Do(t.Context(), s.request)
+		for errs[i] == nil && v.answers[i].Status == http.StatusServiceUnavailable && v.answers[i].Problem().Retryable && time.Now().Before(until) {
+			again.Add(1)
+			v.answers[i], errs[i] = s.by.at[i%2].Do(t.Context(), s.request)
+		}
 		if s.done != nil {
 			s.done()
 		}
 	})
+	if n := again.Load(); n > 0 {
+		a.saw("%d sent again after a 503", n)
+	}
 	for _, err := range errs {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("%d at once in %s: %s", n, v.took.Round(time.Millisecond), v)
+	a.saw("%d at once in %s: %s", n, v.took.Round(time.Millisecond), v)
 	for _, answer := range v.answers {
 		if answer.Status >= http.StatusInternalServerError {
 			t.Errorf("answered %v", answer.Problem())
