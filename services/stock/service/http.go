@@ -109,6 +109,15 @@ func (a *api) list(c echo.Context) error {
 	if err := web.Decode(c, &r); err != nil {
 		return err
 	}
+	command, err := r.command()
+	if err != nil {
+		return err
+	}
+	return a.host.Command(c, r, command, "/api/v1/products/"+url.PathEscape(command.ProductID))
+}
+
+// command checks the form; what the values mean is the decision's to judge.
+func (r listRequest) command() (stock.List, error) {
 	var bad web.Fields
 	bad.Missing("/productId", r.ProductID == nil)
 	bad.Missing("/name", r.Name == nil)
@@ -118,11 +127,11 @@ func (a *api) list(c echo.Context) error {
 	bad.Invalid("/name", r.Name != nil && !web.Printable(*r.Name, maxName), "The name is at most 200 printable characters.")
 	bad.Invalid("/currency", r.Currency != nil && !web.IsCurrency(*r.Currency), "The currency is an ISO 4217 code of three capital letters.")
 	if err := bad.Err(); err != nil {
-		return err
+		return stock.List{}, err
 	}
-	return a.host.Command(c, r, stock.List{
+	return stock.List{
 		ProductID: *r.ProductID, Name: *r.Name, Price: *r.Price, Currency: *r.Currency, Quantity: web.Or(r.Quantity, 0),
-	}, "/api/v1/products/"+url.PathEscape(*r.ProductID))
+	}, nil
 }
 
 // restockRequest is POST /ops/v1/products/{productId}/restock.
@@ -140,12 +149,20 @@ func (a *api) restock(c echo.Context) error {
 	if err := web.Decode(c, &r); err != nil {
 		return err
 	}
+	command, err := r.command(id)
+	if err != nil {
+		return err
+	}
+	return a.host.Command(c, r, command, "")
+}
+
+func (r restockRequest) command(productID string) (stock.Restock, error) {
 	var bad web.Fields
 	bad.Missing("/quantity", r.Quantity == nil)
 	if err := bad.Err(); err != nil {
-		return err
+		return stock.Restock{}, err
 	}
-	return a.host.Command(c, r, stock.Restock{ProductID: id, Quantity: *r.Quantity}, "")
+	return stock.Restock{ProductID: productID, Quantity: *r.Quantity}, nil
 }
 
 // recountRequest is POST /ops/v1/products/{productId}/recount.
@@ -190,10 +207,18 @@ func (a *api) change(c echo.Context) error {
 	if err := web.Decode(c, &r); err != nil {
 		return err
 	}
+	command, err := r.command(id)
+	if err != nil {
+		return err
+	}
+	return a.host.Command(c, r, command, "")
+}
+
+func (r changeRequest) command(productID string) (stock.Change, error) {
 	var bad web.Fields
 	bad.Invalid("/name", r.Name != nil && !web.Printable(*r.Name, maxName), "The name is at most 200 printable characters.")
 	if err := bad.Err(); err != nil {
-		return err
+		return stock.Change{}, err
 	}
-	return a.host.Command(c, r, stock.Change{ProductID: id, Name: r.Name, Price: r.Price, OnSale: r.OnSale}, "")
+	return stock.Change{ProductID: productID, Name: r.Name, Price: r.Price, OnSale: r.OnSale}, nil
 }

@@ -1,0 +1,100 @@
+package service
+
+import (
+	"testing"
+
+	"github.com/quadrille-io/quadrille/services/internal/rig"
+	"github.com/quadrille-io/quadrille/services/order"
+)
+
+// FuzzPlace: whatever the body, an order that is accepted adds up to the unit, by the price list and not by the claims.
+func FuzzPlace(f *testing.F) {
+	for _, body := range []string{
+		`{"userId":"m","items":[{"productId":"A","quantity":1,"productPrice":10050}],"deliveryFee":0,"paymentAmount":10050,"paymentType":"CREDIT"}`,
+		`{"items":[{"productId":"A","quantity":2},{"productId":"A","quantity":1},{"productId":"B","quantity":3}],"discountPolicyId":"W","discountAmount":150,"pointAmount":1000,"paymentAmount":29003,"paymentType":"CREDIT","couponFailurePolicy":"PAY_FULL_PRICE"}`,
+		`{"items":[{"productId":"A","quantity":1}],"pointAmount":10050,"paymentAmount":0,"paymentType":"POINT"}`,
+		`{"items":[{"productId":"HUGE","quantity":1000}],"paymentAmount":1000000000000000,"paymentType":"CREDIT"}`,
+		`{"items":[{"productId":"HUGE","quantity":9223372036854775807}],"paymentAmount":1,"paymentType":"CREDIT"}`,
+		`{"items":[{"productId":"A","quantity":4294967297}],"paymentAmount":10050,"paymentType":"CREDIT"}`,
+		`{"items":[{"productId":"A","quantity":-1}],"paymentAmount":-10050,"paymentType":"CREDIT"}`,
+		`{"items":[{"productId":"A","quantity":1}],"couponIds":["a","a"],"discountAmount":9223372036854775807,"paymentAmount":1,"paymentType":"CREDIT"}`,
+		`{"items":[],"paymentAmount":0,"paymentType":"TRANSFER"}`, `{"userId":"other","items":[{"productId":"A","quantity":1}],"paymentAmount":1,"paymentType":"CREDIT"}`,
+		`{"items":[{"productId":"D","quantity":1},{"productId":"A","quantity":1}],"paymentAmount":1,"paymentType":"CREDIT"}`, `{}`,
+	} {
+		f.Add([]byte(body))
+	}
+	prices := map[string]order.Price{
+		"A": {ProductID: "A", Price: 10_050, Currency: "KRW", OnSale: true}, "B": {ProductID: "B", Price: 1, Currency: "KRW", OnSale: true},
+		"HUGE": {ProductID: "HUGE", Price: 1_000_000_000_000, Currency: "KRW", OnSale: true}, "D": {ProductID: "D", Price: 5, Currency: "USD", OnSale: true},
+		"OFF": {ProductID: "OFF", Price: 5, Currency: "KRW"},
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var r placeRequest
+		if rig.Refused(t, rig.Decode(body, &r)) {
+			return
+		}
+		cmd, err := r.place("m", true)
+		if rig.Refused(t, err) {
+			return
+		}
+		var w order.World
+		for id, price := range prices {
+			w.Prices.Loaded(id, price)
+		}
+		w.Members.Loaded("m", order.Member{UserID: "m", AddressIDs: []string{"home", "work"}, DefaultAddressID: "home"})
+		cmd.OrderID, cmd.Rules = "o", order.Rules{PointCurrency: "KRW"}
+		o, refusal := order.Check(&w, cmd)
+		if refusal != nil {
+			rig.Refused(t, refusal)
+			return
+		}
+		addsUp(t, r, o, prices)
+	})
+}
+
+// addsUp counts an accepted order again, from the body and the price list.
+func addsUp(t *testing.T, r placeRequest, o order.Order, prices map[string]order.Price) {
+	t.Helper()
+	wanted, sum := map[string]int64{}, int64(0)
+	for _, item := range r.Items {
+		price := prices[*item.ProductID]
+		if *item.Quantity < 1 || !price.OnSale || price.Currency != o.Currency || item.ProductPrice != nil && *item.ProductPrice != price.Price {
+			t.Fatalf("%+v is sold", item)
+		}
+		wanted[*item.ProductID] += *item.Quantity
+		sum += *item.Quantity * price.Price
+	}
+	for _, item := range o.Items {
+		if int64(item.Quantity) != wanted[item.ProductID] || item.ProductPrice != prices[item.ProductID].Price {
+			t.Fatalf("%+v is sold, %d pieces were asked for", item, wanted[item.ProductID])
+		}
+		delete(wanted, item.ProductID)
+	}
+	if len(wanted) > 0 || sum != o.ItemsAmount || sum < 0 || sum > order.MaxAmount {
+		t.Fatalf("left out: %v, items cost %d and not %d", wanted, sum, o.ItemsAmount)
+	}
+	if o.PaymentAmount != sum+o.DeliveryFee-o.DiscountAmount-o.PointAmount || o.PaymentAmount < 0 || o.DiscountAmount < 0 || o.PointAmount < 0 ||
+		o.DiscountAmount > sum || o.PaymentAmount != *r.PaymentAmount || o.UserID != "m" || o.AddressID != "home" && o.AddressID != "work" {
+		t.Fatalf("does not add up: %+v", o)
+	}
+}
+
+// FuzzOrderID: only the one usual spelling of an id is one, so that two texts are never one order.
+func FuzzOrderID(f *testing.F) {
+	const id = "0190a3a0-0000-7000-8000-000000000001"
+	for _, text := range []string{id, "", "{" + id + "}", "urn:uuid:" + id, "0190A3A0-0000-7000-8000-000000000001", "0190a3a0000070008000000000000001", id + "\x00"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if !isOrderID(text) {
+			return
+		}
+		for i := range len(text) {
+			hyphen := i == 8 || i == 13 || i == 18 || i == 23
+			digit := text[i] >= '0' && text[i] <= '9' || text[i] >= 'a' && text[i] <= 'f'
+			if len(text) != 36 || hyphen != (text[i] == '-') || !hyphen && !digit {
+				t.Fatalf("%q is taken for an order's id", text)
+			}
+		}
+	})
+}
