@@ -164,11 +164,9 @@ var tableTamperings = []tampering{
 		return c.Order
 	}},
 	{"charge", "not at all", func(s *scene) string {
-		o := s.is("COMPLETED", "PaymentCompleted")
-		c := find(s, "a charge of an order that stands", s.Charges, func(c *Charge) bool { return c.Refunded == 0 && s.order(c.Order).live() })
-		o = s.order(c.Order)
-		s.Charges = dropped(s.Charges, func(x *Charge) bool { return x.Order == o.ID })
-		return o.ID
+		order := find(s, "a charge of an order that stands", s.Charges, func(c *Charge) bool { return s.order(c.Order).live() }).Order
+		s.Charges = dropped(s.Charges, func(c *Charge) bool { return c.Order == order })
+		return order
 	}},
 	{"charge", "not refunded", func(s *scene) string {
 		c := find(s, "refunded", s.Charges, func(c *Charge) bool { return c.Refunded > 0 })

@@ -20,9 +20,18 @@ func record(t *testing.T) *kgo.Record {
 	}
 	r := &kgo.Record{Topic: "order.v1", Partition: 3, Offset: 7, Key: []byte("o1"), Value: value}
 	for _, h := range [][2]string{
-		{"ce_specversion", "1.0"}, {"ce_id", "e2"}, {"ce_source", "/quadrille/order"}, {"ce_type", "quadrille.order.v1.OrderCancelled"},
-		{"ce_subject", "o1"}, {"ce_time", "2026-11-21T12:00:00.5Z"}, {"ce_sequence", "2"}, {"ce_causationid", "e1"},
-		{"ce_correlationid", "e0"}, {"ce_partitionkey", "o1"}, {"traceparent", "00-1-1-01"}, {"content-type", "application/protobuf"},
+		{"ce_specversion", "1.0"},
+		{"ce_id", "e2"},
+		{"ce_source", "/quadrille/order"},
+		{"ce_type", "quadrille.order.v1.OrderCancelled"},
+		{"ce_subject", "o1"},
+		{"ce_time", "2026-11-21T12:00:00.5Z"},
+		{"ce_sequence", "2"},
+		{"ce_causationid", "e1"},
+		{"ce_correlationid", "e0"},
+		{"ce_partitionkey", "o1"},
+		{"traceparent", "00-1-1-01"},
+		{"content-type", "application/protobuf"},
 	} {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h[0], Value: []byte(h[1])})
 	}

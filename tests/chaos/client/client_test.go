@@ -244,10 +244,11 @@ func TestSeed(t *testing.T) {
 		}
 		return all.String()
 	}
-	if orders(1) != orders(1) {
+	first, again := orders(1), orders(1)
+	if first != again {
 		t.Error("one seed, two crowds")
 	}
-	if orders(1) == orders(2) {
+	if first == orders(2) {
 		t.Error("two seeds, one crowd")
 	}
 }

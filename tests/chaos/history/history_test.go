@@ -35,12 +35,18 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []history.Call{
-		{Invocation: history.Invocation{N: 1, Op: history.Place, Member: "m1", Key: "k", Attempt: 1, Asked: asked},
-			End: history.Completion{N: 1, Outcome: history.OK, Status: 202, Order: "o1", Error: `"op":`}},
-		{Invocation: history.Invocation{N: 2, Op: history.Get, Member: "m1", Target: "o1"},
-			End: history.Completion{N: 2, Outcome: history.Fail, Status: 404}},
-		{Invocation: history.Invocation{N: 3, Op: history.Cancel, Member: "m1", Target: "o1"},
-			End: history.Completion{Outcome: history.Unknown}},
+		{
+			Invocation: history.Invocation{N: 1, Op: history.Place, Member: "m1", Key: "k", Attempt: 1, Asked: asked},
+			End:        history.Completion{N: 1, Outcome: history.OK, Status: 202, Order: "o1", Error: `"op":`},
+		},
+		{
+			Invocation: history.Invocation{N: 2, Op: history.Get, Member: "m1", Target: "o1"},
+			End:        history.Completion{N: 2, Outcome: history.Fail, Status: 404},
+		},
+		{
+			Invocation: history.Invocation{N: 3, Op: history.Cancel, Member: "m1", Target: "o1"},
+			End:        history.Completion{Outcome: history.Unknown},
+		},
 	}
 	if diff := cmp.Diff(want, calls, cmpopts.IgnoreTypes(time.Time{})); diff != "" {
 		t.Error(diff)
