@@ -298,6 +298,7 @@ func TestTransientFailuresParkNobody(t *testing.T) {
 			check(t, err)
 			holder, err := s.pool.Begin(t.Context())
 			check(t, err)
+			t.Cleanup(func() { _ = holder.Rollback(context.Background()) }) // or the pool would wait for it
 			_, err = holder.Exec(t.Context(), `LOCK TABLE held`)
 			check(t, err)
 			var failed atomic.Int64

@@ -35,7 +35,7 @@ var consumerMutants = []Mutant{
 		Name: "an event twice in one batch is decided twice", Lines: []string{"20", "23"}, Kind: "I",
 		Rule:  "of a repeated event in a batch the first one counts",
 		Edits: []Edit{{consuming, "			delete(entered, a.id)\n", ""}},
-		Proof: test(engineTests, "TestABatchDecidesAsOneByOneWould"),
+		Proof: property(engineTests, "TestABatchDecidesAsOneByOneWould"),
 	},
 	{
 		Name: "the inbox goes by the day on which a record is read", Lines: []string{"20"}, Kind: "I",
@@ -63,7 +63,7 @@ var consumerMutants = []Mutant{
 		Name: "a batch that failed is skipped", Lines: []string{"14"}, Kind: "I",
 		Rule:  "the same batch again",
 		Edits: []Edit{{processing, "			pause(ctx, failures)\n", "			pause(ctx, failures)\n			c.mu.Lock()\n			c.drop(batchSlots(batch))\n			c.mu.Unlock()\n"}},
-		Proof: test(engineTests, "TestTransientFailuresParkNobody"),
+		Proof: part(engineTests, "TestTransientFailuresParkNobody", "disk"),
 	},
 	{
 		Name: "a service reads on from the group's offsets", Lines: []string{"15"}, Kind: "I",
@@ -165,13 +165,13 @@ var consumerMutants = []Mutant{
 		Name: "a call asked for and withdrawn in one batch is made", Lines: []string{"23"}, Kind: "P",
 		Rule:  "a withdrawal counts for what the same batch asked for",
 		Edits: []Edit{{callBook, "			b.asked[i].state = callWithdrawn\n", ""}},
-		Proof: test(engineTests, "TestABatchDecidesAsOneByOneWould"),
+		Proof: property(engineTests, "TestABatchDecidesAsOneByOneWould"),
 	},
 	{
 		Name: "of two calls of a kind in one batch the last one counts", Lines: []string{"23"}, Kind: "P",
 		Rule:  "calls are written in the order in which they were asked for",
 		Edits: []Edit{{callBook, "ORDER BY n -- of two", "ORDER BY n DESC -- of two"}},
-		Proof: test(engineTests, "TestABatchDecidesAsOneByOneWould"),
+		Proof: property(engineTests, "TestABatchDecidesAsOneByOneWould"),
 	},
 	{
 		Name: "a decision does not see what the batch has decided before it", Lines: []string{"23"}, Kind: "P",
@@ -181,13 +181,13 @@ var consumerMutants = []Mutant{
 			{rows, "Row: t.rows[key], New: isNew})", "Row: t.latest[key], New: isNew})"},
 			{rows, "	fresh   map[K]struct{}\n}\n", "	fresh   map[K]struct{}\n	latest  map[K]R\n}\n\nfunc (t *Rows[K, R]) now(key K, row R) {\n	if t.latest == nil {\n		t.latest = map[K]R{}\n	}\n	t.latest[key] = row\n}\n"},
 		},
-		Proof: test(engineTests, "TestABatchDecidesAsOneByOneWould"),
+		Proof: property(engineTests, "TestABatchDecidesAsOneByOneWould"),
 	},
 	{
 		Name: "events of a batch that follow a failed one are decided", Lines: []string{"18", "23"}, Kind: "P",
 		Rule:  "what follows a parked event waits behind it, also within the batch",
 		Edits: []Edit{{consuming, "		s.parked = true\n		queued", "		queued"}},
-		Proof: test(engineTests, "TestABatchDecidesAsOneByOneWould"),
+		Proof: property(engineTests, "TestABatchDecidesAsOneByOneWould"),
 		Crash: true,
 	},
 	{

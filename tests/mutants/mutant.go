@@ -79,7 +79,7 @@ func (p Proof) key() string {
 
 // All are the mutants of every part. The explorer's seeded mistakes are apart: they are run by its own test.
 func All() []Mutant {
-	return slices.Concat(outboxMutants, consumerMutants, simulatorMutants, raceMutants, attackMutants)
+	return slices.Concat(outboxMutants, consumerMutants, poisonMutants, serviceMutants, simulatorMutants, raceMutants, attackMutants)
 }
 
 // test is the proof by tests of a package; run is one or more of their names, with | between them.
@@ -91,3 +91,6 @@ func test(pkg, run string, flags ...string) Proof {
 func part(pkg, name, sub string) Proof {
 	return Proof{Package: pkg, Run: "^" + name + "$/^" + sub}
 }
+
+// property is the proof by a property test, which writes what it found to a file beside the test if nobody stops it.
+func property(pkg, run string) Proof { return test(pkg, run, "-rapid.nofailfile=true") }

@@ -1,0 +1,49 @@
+package mutants
+
+const smtpSender = "services/mailer/smtp/smtp.go"
+
+// serviceMutants take out rules of single services that their own tests prove, without any attack.
+var serviceMutants = []Mutant{
+	{
+		Name: "products are locked in the order in which a batch names them", Lines: []string{"22"}, Kind: "I",
+		Rule:  "sorted locks on hot rows",
+		Edits: []Edit{{"services/stock/internal/store/product.go", "ORDER BY product_id FOR NO KEY UPDATE`", "ORDER BY random() FOR NO KEY UPDATE`"}},
+		Proof: test("./services/stock/internal/store", "TestConcurrentBatchesNeverOversell"),
+	},
+	{
+		Name: "stock takes pieces for an order whose undo came first", Lines: []string{"25"}, Kind: "I",
+		Rule:  "the undo that came first leaves a tombstone",
+		Edits: []Edit{{"services/stock/stock.go", "	if _, known := w.Reservations.Get(e.GetOrderId()); known {\n", "	if row, known := w.Reservations.Get(e.GetOrderId()); known && row.State != Returned {\n"}},
+		Proof: test("./services/stock/service", "TestUndoBeforeDo"),
+	},
+	{
+		Name: "payment takes the money of an order whose undo came first", Lines: []string{"25"}, Kind: "I",
+		Rule:  "the undo that came first leaves a tombstone",
+		Edits: []Edit{{"services/payment/payment.go", "	if _, known := w.Payments.Get(a.orderID); known {\n", "	if row, known := w.Payments.Get(a.orderID); known && row.State != Cancelled {\n"}},
+		Proof: test("./services/payment/service", "TestUndoBeforeDo"),
+	},
+	{
+		Name: "two lines for one product each have the pieces that there are", Lines: []string{"37"}, Kind: "P",
+		Rule:  "lines of one product are summed before deciding",
+		Edits: []Edit{{"services/stock/stock.go", "		if !known {\n			i = len(wanted)", "		if !known || known {\n			i = len(wanted)"}},
+		Proof: test("./services/stock", "TestLinesOfOneProductAreSummed"),
+	},
+	{
+		Name: "a mail that is sent again is another mail", Lines: []string{"38"}, Kind: "I",
+		Rule:  "the Message-ID is the mail's key",
+		Edits: []Edit{{smtpSender, "	msg.SetMessageIDWithValue(m.Key + \"@\" + s.domain)\n", "	msg.SetMessageID()\n"}},
+		Proof: test("./services/mailer/smtp", "TestRoundTrip"),
+	},
+	{
+		Name: "all mails of an order are one mail", Lines: []string{"38"}, Kind: "I",
+		Rule:  "each kind of mail has a key of its own",
+		Edits: []Edit{{"services/mailer/mailer.go", `MessageKey: "mail-" + string(kind) + "-" + orderID`, `MessageKey: "mail-" + orderID`}},
+		Proof: test("./services/mailer/service", "TestOneMailPerFact"),
+	},
+	{
+		Name: "a repeated fact asks for its mail again", Lines: []string{"38"}, Kind: "I",
+		Rule:  "one mail per order and kind",
+		Edits: []Edit{{"services/mailer/mailer.go", "	if _, known := w.Mails.Get(key); known {\n", "	if _, known := w.Mails.Get(key); known && orderID == \"\" {\n"}},
+		Proof: test("./services/mailer/internal/store", "TestRepeatedFactsAskOnce"),
+	},
+}
