@@ -149,8 +149,11 @@ func (c *Client) do(ctx context.Context, what string, call remote.Call) (carrier
 		return carrier.Booking{}, fmt.Errorf("%s: %w: decode answer: %w", what, carrier.ErrUnknown, err)
 	}
 	state, known := states[a.State]
+	// Whatever is or was a parcel has the carrier's number. Without it nothing could be asked or cancelled later, so an
+	// answer that leaves it out says nothing.
+	numbered := a.BookingID != "" || state == carrier.Voided || state == carrier.Refused
 	switch {
-	case known:
+	case known && numbered:
 		return carrier.Booking{State: state, BookingID: a.BookingID, TrackingNumber: a.TrackingNumber, Reason: a.Reason}, nil
 	// The code and not the status alone: a wrong base URL or a proxy answers 404
 	// as well, and knows nothing of any parcel.
