@@ -18,9 +18,10 @@ var (
 	errUnknownCommit = errors.New("the connection was lost during COMMIT")
 	errSession       = errors.New("the session was ended")
 	errLockTimeout   = &sqlError{"55P03", "lock time-out"}
+	errDiskFull      = &sqlError{"53100", "disk full"}
 	passingErrors    = []error{
 		&sqlError{"40001", "could not serialize access"}, &sqlError{"40P01", "deadlock detected"},
-		&sqlError{"53100", "disk full"}, &sqlError{"57014", "statement time-out"}, errors.New("connection reset by peer"),
+		&sqlError{"57014", "statement time-out"}, errors.New("connection reset by peer"),
 	}
 )
 
@@ -76,6 +77,8 @@ type database struct {
 	*sim
 	service *service
 	down    bool
+	// troubleUntil is how long every statement fails.
+	troubleUntil time.Duration
 	// skew is how far its clock is ahead.
 	skew  time.Duration
 	locks map[lockKey]*lock

@@ -77,6 +77,8 @@ const (
 	ServiceDown
 	// DatabaseDown ends all sessions of a database and refuses new ones for a while.
 	DatabaseDown
+	// DatabaseTrouble fails every statement of a database for a while: its disk is full.
+	DatabaseTrouble
 	// BrokerDown makes the broker refuse everything for a while.
 	BrokerDown
 	// InboxForgotten repeats events weeks later, when no inbox knows them any more.
@@ -123,6 +125,7 @@ var faultKinds = [faults]faultKind{
 	AnswerLost:         {name: "answer to a customer lost", chance: 0.15},
 	ServiceDown:        {name: "service down", times: 2},
 	DatabaseDown:       {name: "database down", times: 3},
+	DatabaseTrouble:    {name: "database in trouble", times: 3},
 	BrokerDown:         {name: "broker down", times: 2},
 	InboxForgotten:     {name: "repetition after the inbox forgot", times: 1},
 }

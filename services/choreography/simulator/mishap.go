@@ -20,6 +20,12 @@ func (s *sim) planFaults() {
 		ServiceDown:   s.serviceDown,
 		DatabaseDown:  s.databaseDown,
 		BrokerDown:    s.brokerDown,
+		DatabaseTrouble: func() {
+			db := s.anyService().db
+			db.troubleUntil = s.now + s.between(100*time.Millisecond, 10*time.Second)
+			s.tell(db.service.name, "", "the database's disk is full until %v", db.troubleUntil)
+			s.after(db.troubleUntil-s.now, db.service.disturbed)
+		},
 		InboxForgotten: func() {
 			s.after(s.plan.end, s.forgetInboxes)
 		},
@@ -90,7 +96,7 @@ func (v *service) lookAround() {
 
 func (s *sim) badRelease() {
 	v := s.anyService()
-	v.brokenUntil = s.now + s.between(time.Second, time.Minute)
+	v.brokenUntil, v.wasBroken = s.now+s.between(time.Second, time.Minute), true
 	s.tell(v.name, "", "BAD RELEASE: fails on every event until %v", v.brokenUntil)
 	s.after(v.brokenUntil-s.now, v.disturbed)
 }
@@ -172,7 +178,7 @@ func (s *sim) forgetInboxes() {
 func (s *sim) heal() {
 	s.tell("operator", "", "FAULTS END: everything is started and mended")
 	for _, v := range s.services {
-		v.poisoned, v.brokenUntil = map[string]sickness{}, 0
+		v.poisoned, v.brokenUntil, v.db.troubleUntil = map[string]sickness{}, 0, 0
 		v.disturbed()
 		for _, r := range v.replicas {
 			r.start()

@@ -140,6 +140,16 @@ func (o *oracle) handling(t *txn, v *service, f *fact) {
 	})
 }
 
+// parking: only what is sure to fail again is parked.
+func (o *oracle) parking(t *txn, a *arrival) {
+	v := t.db.service
+	if _, poisoned := v.poisoned[a.fact.id]; !poisoned && !v.wasBroken && o.now < o.plan.end {
+		t.writes = append(t.writes, func() {
+			o.violate(a.fact.subject, "parked in %s without need: %s, %v", v.name, a.fact.name, a.err)
+		})
+	}
+}
+
 // emit looks at one event at the moment it is committed.
 func (o *oracle) emit(t *txn, f *fact) {
 	o.facts[f.id] = f

@@ -34,6 +34,7 @@ func (run *consumption) park(t *txn, failed, queued []*arrival) error {
 	for _, a := range failed {
 		id, text := a.fact.subject, a.err.Error()
 		t.tell(t.process.name, id, "PARKED by %s: %s", a.fact.name, text)
+		t.oracle.parking(t, a)
 		t.writes = append(t.writes, func() {
 			row := t.db.subjects[id]
 			row.parked = true
@@ -166,7 +167,7 @@ func (v *service) replayIn(d time.Duration) {
 func (r *replica) replayDue() {
 	db := r.service.db
 	if db.down {
-		r.service.replayIn(time.Second)
+		r.after(time.Second, r.replayDue)
 		return
 	}
 	for _, id := range db.parked() {

@@ -41,6 +41,7 @@ type service struct {
 	poisoned map[string]sickness
 	// brokenUntil is when a bad release is taken back.
 	brokenUntil time.Duration
+	wasBroken   bool
 	// wellSince is since when nothing has disturbed it: what must happen in time is measured from here.
 	wellSince time.Duration
 }
@@ -104,6 +105,8 @@ func (v *service) published(by *replica) {
 		for _, r := range v.alive() {
 			r.after(v.between(0, time.Second), r.relay.campaign)
 		}
+	case elected.process.relay != elected:
+		// Its process is dead, and the server has not noticed: when it does, the others campaign.
 	case elected.process == by:
 		by.after(v.between(0, 20*time.Millisecond), elected.work)
 	default:

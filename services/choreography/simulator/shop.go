@@ -55,7 +55,7 @@ func (p *shop) open() {
 	for i := range 1 + p.rng.IntN(3) {
 		id := fmt.Sprintf("product-%d", i+1)
 		price := int64(500 * (1 + p.rng.IntN(6)))
-		quantity := int64(p.rng.IntN(3 * demand))
+		quantity := int64(p.rng.IntN(8 * demand))
 		if i == 0 && p.chance(0.5) {
 			quantity = int64(1 + p.rng.IntN(demand/2)) // a flash sale
 		}
@@ -113,9 +113,9 @@ func (p *shop) openCoupons() {
 	for i := range 1 + p.rng.IntN(2) {
 		id := fmt.Sprintf("policy-%d", i+1)
 		p.policies, p.discount[id] = append(p.policies, id), int64(100*(1+p.rng.IntN(4)))
-		policy := coupon.Policy{PolicyID: id, Name: id, Amount: p.discount[id], Limit: int64(1 + p.rng.IntN(len(p.members)+1))}
+		policy := coupon.Policy{PolicyID: id, Name: id, Amount: p.discount[id], Limit: int64(1 + p.rng.IntN(2*len(p.members)))}
 		for _, member := range p.members {
-			if policy.Issued < policy.Limit && p.chance(0.6) {
+			if policy.Issued < policy.Limit && p.chance(0.8) {
 				policy.Issued++
 				coupons.put(coupon.Coupon{CouponID: id + "-of-" + member, PolicyID: id, UserID: member})
 			}
@@ -204,7 +204,7 @@ func (p *shop) draw(member string) order.Place {
 		sum += 700
 	}
 	c.DeliveryFee = c.Rules.Fee(sum)
-	if p.chance(0.4) {
+	if p.chance(0.3) {
 		p.drawCoupon(&c, member, sum)
 	}
 	left := sum + c.DeliveryFee - c.DiscountAmount
@@ -257,7 +257,7 @@ func (p *shop) placed(member string, a answer) {
 		}
 		p.send(atOrder, request{member: by, key: p.id("key"), hash: id, command: c}, 1, func(answer) {})
 	}
-	within := []time.Duration{100 * time.Millisecond, 2 * time.Second, 90 * time.Second}[p.rng.IntN(3)]
+	within := []time.Duration{100 * time.Millisecond, time.Second, 90 * time.Second, 10 * time.Minute}[p.rng.IntN(4)]
 	p.after(p.between(0, within), cancel)
 	if p.chance(0.3) {
 		p.after(p.between(0, within), cancel)

@@ -58,6 +58,10 @@ func (t *txn) run() {
 			t.commit()
 			return
 		}
+		if t.now < t.db.troubleUntil {
+			t.abort(errDiskFull)
+			return
+		}
 		if t.hit(Transient) {
 			t.abort(passingErrors[t.rng.IntN(len(passingErrors))])
 			return

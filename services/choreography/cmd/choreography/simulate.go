@@ -12,6 +12,9 @@ import (
 	"github.com/quadrille-io/quadrille/services/choreography/simulator"
 )
 
+// enough is how many violations a run looks for before it ends.
+const enough = 3
+
 // simulate runs seeds, a few at once, and sums up what happened in them. A seed that violates a rule is told
 // with its trace; -seed N -seeds 1 -trace tells any seed.
 func simulate(args []string) error {
@@ -33,15 +36,16 @@ func simulate(args []string) error {
 		}
 		if r.Violation != nil {
 			broken = append(broken, r.Seed)
-			if len(broken) <= 3 {
-				fmt.Printf("\nVIOLATION: %v\n", r.Violation)
+			fmt.Printf("%v\n", r.Violation)
+			if len(broken) == enough {
+				break
 			}
 		}
 	}
 	sum.print(time.Since(began))
 	if len(broken) > 0 {
 		slices.Sort(broken)
-		return fmt.Errorf("%d of %d seeds violate a rule: %d", len(broken), *seeds, broken[:min(len(broken), 20)])
+		return fmt.Errorf("%d of %d seeds violate a rule: %d", len(broken), sum.seeds, broken)
 	}
 	return nil
 }
