@@ -37,6 +37,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 )
@@ -95,16 +96,64 @@ type Report struct {
 	Differences []Difference `json:"differences"`
 	// Open is what could not be judged, in sentences: products that sold while they were counted, and the like.
 	Open []string `json:"open"`
+	// Moving are the orders that are under way or changed in every look: they were not judged.
+	Moving []string `json:"-"`
 }
 
 // Options bound a comparison.
 type Options struct {
-	// OrderIDs compares these orders alone; nil compares everything.
-	OrderIDs []string
+	// Only compares what it names; nil compares everything.
+	Only *Scope
 	// Wait is the time between the two looks; an order is at rest that did not change in it.
 	Wait time.Duration
 	// Stuck is how long an order or a call may wait beyond what it should. 0 is 5 min.
 	Stuck time.Duration
+}
+
+// Scope names rows to compare: orders, and what is counted.
+type Scope struct {
+	Orders, Products, Prices, Coupons, Policies, Members []string
+}
+
+// Key names a difference: found again it has the same one.
+func (d Difference) Key() string { return d.Rule + " " + d.Row + " " + d.About() }
+
+// About is the id that the difference is about, the order's where there is one; "" for a whole service.
+func (d Difference) About() string {
+	return cmp.Or(d.OrderID, d.ProductID, d.UserID, d.PolicyID, d.CouponID)
+}
+
+// ScopeOf is what has to be compared again to see whether the differences are mended.
+func ScopeOf(differences []Difference) *Scope {
+	s := &Scope{}
+	for _, d := range differences {
+		switch {
+		case d.Rule == "price_agrees":
+			s.Prices = append(s.Prices, d.ProductID)
+		case d.ProductID != "":
+			s.Products = append(s.Products, d.ProductID)
+		case d.UserID != "":
+			s.Members = append(s.Members, d.UserID)
+		case d.PolicyID != "":
+			s.Policies = append(s.Policies, d.PolicyID)
+		case d.OrderID != "":
+			s.Orders = append(s.Orders, d.OrderID)
+		}
+		if d.CouponID != "" {
+			s.Coupons = append(s.Coupons, d.CouponID)
+		}
+	}
+	return s
+}
+
+// Rules lists the rules, as in the table above.
+func Rules() []string {
+	return []string{
+		"order_known", "order_status", "order_adds_up", "order_stuck", "stock_reservation", "stock_items", "stock_adds_up",
+		"price_agrees", "coupon_use", "coupon_discount", "coupon_spent", "coupon_issued", "payment_state", "payment_amount",
+		"payment_refund", "payment_points", "points_add_up", "shipment_state", "shipment_tracking", "mail_asked",
+		"events_agree", "queue_parked", "queue_calls", "queue_outbox",
+	}
 }
 
 const defaultStuck = 5 * time.Minute

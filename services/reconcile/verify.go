@@ -30,7 +30,7 @@ func (r Reader) Verify(ctx context.Context, o Options) (Report, error) {
 	}
 	s := &sweep{reader: r, options: o, suspects: map[string]int64{}}
 	s.report.Checked.Money = map[string]Money{}
-	if o.OrderIDs != nil {
+	if o.Only != nil {
 		err = s.some(ctx)
 	} else {
 		err = s.all(ctx)
@@ -70,7 +70,10 @@ type sweep struct {
 
 // some looks at the orders that were asked for.
 func (s *sweep) some(ctx context.Context) error {
-	views, err := s.reader.Look(ctx, s.options.OrderIDs)
+	only := s.options.Only
+	s.products, s.prices, s.coupons = only.Products, only.Prices, only.Coupons
+	s.policies, s.members = only.Policies, only.Members
+	views, err := s.reader.Look(ctx, only.Orders)
 	if err != nil {
 		return err
 	}
@@ -197,7 +200,7 @@ func (s *sweep) again(ctx context.Context, first map[string]host.Queues) error {
 			return err
 		}
 	}
-	s.report.Checked.InFlight = len(s.suspects)
+	s.report.Checked.InFlight, s.report.Moving = len(s.suspects), sortedKeys(s.suspects)
 	second, err := s.reader.Queues(ctx)
 	if err != nil {
 		return err

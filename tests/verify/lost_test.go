@@ -85,6 +85,7 @@ func TestLostWork(t *testing.T) {
 		}
 		s.clean(t)
 	}
+	s.conforms(t)
 	after := s.clean(t)
 	if before.Checked.Points != after.Checked.Points || before.Checked.Money["KRW"] != after.Checked.Money["KRW"] {
 		t.Errorf("the sums were %+v, and are %+v", before.Checked, after.Checked)

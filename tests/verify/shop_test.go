@@ -119,7 +119,7 @@ func (s *shop) quadrille(args ...string) (code int, stdout, stderr string) {
 // verify runs `quadrille verify --json`.
 func (s *shop) verify(t *testing.T, args ...string) (int, reconcile.Report) {
 	t.Helper()
-	args = append([]string{"--json", "verify", "--wait", look.String(), "--stuck", "1s"}, args...)
+	args = append([]string{"--json", "verify", "--wait", look.String(), "--stuck", "1s", "--pause", "0"}, args...)
 	code, out, errors := s.quadrille(args...)
 	if code > 1 {
 		t.Fatalf("verify ends with %d: %s", code, errors)

@@ -29,6 +29,8 @@ type Config struct {
 
 	// ConformanceGrace is how long an event may wait for its cause, and for those before it, until that is a finding.
 	ConformanceGrace time.Duration `env:"CONFORMANCE_GRACE" envDefault:"2m"`
+
+	Reconcile ReconcileConfig
 }
 
 // Run works until ctx ends or something fails.
@@ -45,10 +47,11 @@ func Run(ctx context.Context, cfg Config) error {
 		NoInbox:    true,
 		Routes:     s.routes,
 		Due:        store.Overdue,
-		Notices:    notices,
+		Notices:    allNotices,
 		Components: []run.Component{
 			{Name: "watcher", Run: s.watch.run},
 			{Name: "conformance", Run: newAuditor(s).run},
+			{Name: "reconciler", Run: newReconciler(s).run},
 		},
 	})
 }

@@ -20,14 +20,15 @@ var errDiffers = errors.New("the books do not agree")
 type verifyCommand struct {
 	Order string        `help:"Compare this order alone." placeholder:"ID"`
 	Wait  time.Duration `help:"Time between the two looks." default:"10s"`
+	Pause time.Duration `help:"Waited after each page that is read: the shop goes on." default:"25ms"`
 	Stuck time.Duration `help:"How long an order may wait beyond its deadline, or for an undo." default:"5m"`
 }
 
 // Run compares the services' books and prints what does not agree. It fails with exit code 1 if anything
 // does not, and with 2 if not everything could be compared: that is never told as "all well".
 func (c *verifyCommand) Run(ctx context.Context, s *session) error {
-	if c.Wait < 0 || c.Stuck < 0 {
-		return fmt.Errorf("%w: --wait and --stuck are not negative", errUsage)
+	if c.Wait < 0 || c.Stuck < 0 || c.Pause < 0 {
+		return fmt.Errorf("%w: --wait, --stuck and --pause are not negative", errUsage)
 	}
 	ops, err := s.operator()
 	if err != nil {
@@ -35,9 +36,9 @@ func (c *verifyCommand) Run(ctx context.Context, s *session) error {
 	}
 	options := reconcile.Options{Wait: c.Wait, Stuck: c.Stuck}
 	if c.Order != "" {
-		options.OrderIDs = []string{c.Order}
+		options.Only = &reconcile.Scope{Orders: []string{c.Order}}
 	}
-	report, err := reconcile.Reader{Get: ops.Get}.Verify(ctx, options)
+	report, err := reconcile.Reader{Get: ops.Get, Page: 1000, Pause: c.Pause}.Verify(ctx, options)
 	if err != nil {
 		return unread(err)
 	}

@@ -41,7 +41,9 @@ func (s *System) environment(name string) map[string]string {
 func (s *System) ownEnvironment(name string) map[string]string {
 	switch name {
 	case "gateway":
-		env := map[string]string{"CORS_ORIGINS": "http://localhost:*,http://127.0.0.1:*"}
+		env := map[string]string{
+			"CORS_ORIGINS": "http://localhost:*,http://127.0.0.1:*", "RECONCILE_TOKEN_FILE": s.reconcilerTokenFile(),
+		}
 		for _, other := range Services() {
 			if other != name {
 				env[strings.ToUpper(other)+"_URL"] = s.URL(other)

@@ -94,7 +94,24 @@ func (s *System) prepare() (err error) {
 	if err != nil {
 		return err
 	}
+	if err := s.writeReconcilerToken(); err != nil {
+		return err
+	}
 	return writeMembers(s.membersFile(), s.cfg.Members)
+}
+
+func (s *System) reconcilerTokenFile() string { return filepath.Join(s.cfg.Dir, "reconciler.token") }
+
+// writeReconcilerToken gives the gateway a token to read the services' books with.
+func (s *System) writeReconcilerToken() error {
+	token, err := s.Token("reconciler", web.RoleOperator)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(s.reconcilerTokenFile(), []byte(token), 0o600); err != nil {
+		return fmt.Errorf("write the reconciler's token: %w", err)
+	}
+	return nil
 }
 
 func (s *System) membersFile() string { return filepath.Join(s.cfg.Dir, "members.json") }
