@@ -2,6 +2,7 @@ package races_test
 
 import (
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/quadrille-io/quadrille/services/quadrille/rest"
@@ -65,5 +66,26 @@ func oneCoupon(t *testing.T, a *arena) {
 	// Half of them said that they pay the full price; the one that got the coupon may be of either half.
 	if discounted != 1 || got["COMPLETED"] < crowd/2 || got["COMPLETED"] > crowd/2+1 || got["COMPLETED"]+got["CANCELLED COUPON_REJECTED"] != crowd {
 		t.Errorf("%d wins: %d orders have the discount; %v", discounted-1, discounted, got)
+	}
+}
+
+// An order is cancelled while 999 others want the coupon that it gives back: one of them may get it, no two.
+func couponGivenBack(t *testing.T, a *arena) {
+	product, policy, by := a.product(t, 10_000, 100_000), a.policy(t, 3_000, 100), a.buyer(t)
+	if _, err := by.at[0].Call(t.Context(), issue(policy), nil); err != nil {
+		t.Fatal(err)
+	}
+	body := basket(7_000, line(product, 1, 10_000)).with(fields{"discountPolicyId": policy, "discountAmount": 3_000})
+	first := a.bought(t, by, body)
+	v := a.fire(t, crowd, func(i int) shot {
+		if i == 0 {
+			return shot{by: by, request: cancel(first)}
+		}
+		return shot{by: by, request: fresh(body)}
+	})
+	ids := slices.DeleteFunc(v.orders(t), func(id string) bool { return id == first })
+	got := a.outcomes(t, ids)
+	if got["COMPLETED"] > 1 || got["COMPLETED"]+got["CANCELLED COUPON_REJECTED"] != crowd-1 || a.having(t, []string{first}, "CANCELLED") != 1 {
+		t.Errorf("%d wins: %v", got["COMPLETED"]-1, got)
 	}
 }

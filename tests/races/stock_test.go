@@ -1,8 +1,10 @@
 package races_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/google/uuid"
@@ -123,6 +125,58 @@ func restockAgainstDecrease(t *testing.T, a *arena) {
 	got, left := a.outcomes(t, ids), a.left(t, product)
 	if got["COMPLETED"]+int(left) != 150 || got["COMPLETED"]+got["CANCELLED OUT_OF_STOCK"] != 900 {
 		t.Errorf("%v with %d left of 150", got, left)
+	}
+}
+
+// All pieces are sold; they are given back by cancels, and when the first ones are there 900 others want them.
+func buyWhatComesBack(t *testing.T, a *arena) {
+	product := a.product(t, 1_000, 100)
+	body := basket(1_000, line(product, 1, 1_000))
+	sold := a.orders(t, 100, body)
+	a.awaitRest(t)
+	back := make(chan struct{})
+	ctx, cancelWait := context.WithTimeout(t.Context(), patience)
+	defer cancelWait()
+	go func() {
+		defer close(back)
+		for pieces := 0; pieces < 5 && ctx.Err() == nil; {
+			_ = a.pools["stock"].QueryRow(ctx, `SELECT quantity FROM product WHERE product_id = $1`, product).Scan(&pieces)
+		}
+	}()
+	v := a.fire(t, crowd, func(i int) shot {
+		if i < len(sold) {
+			return shot{by: a.crowd[i], request: cancel(sold[i])}
+		}
+		return shot{by: a.crowd[i], request: fresh(body), after: back}
+	})
+	ids := slices.DeleteFunc(v.orders(t), func(id string) bool { return slices.Contains(sold, id) })
+	got, left := a.outcomes(t, ids), int(a.left(t, product))
+	if got["COMPLETED"]+left != 100 || got["COMPLETED"]+got["CANCELLED OUT_OF_STOCK"] != crowd-len(sold) || a.having(t, sold, "CANCELLED") != 100 {
+		t.Errorf("%d wins: %v with %d left of 100", got["COMPLETED"]+left-100, got, left)
+	}
+}
+
+// One product and one policy are created 500 times each, each time with another number: the first one stands.
+func createdOnce(t *testing.T, a *arena) {
+	product, policy, operator := a.named("PRODUCT"), a.named("POLICY"), a.operator(t)
+	v := a.fire(t, crowd, func(i int) shot {
+		r := rest.Request{Method: http.MethodPost, Path: "/ops/v1/products", Body: fields{
+			"productId": product, "name": "Piece", "price": 1_000, "currency": "KRW", "quantity": i + 1,
+		}}
+		if i/2%2 == 0 {
+			r = rest.Request{Method: http.MethodPost, Path: "/ops/v1/coupon-policies", Body: fields{
+				"policyId": policy, "name": "Off", "discount": fields{"amount": 1}, "limit": i + 1,
+			}}
+		}
+		return shot{by: operator, request: r}
+	})
+	if v.count(http.StatusCreated) != 2 || v.count(http.StatusConflict) != crowd-2 {
+		t.Fatalf("%d wins: %s; want one of each", v.count(http.StatusCreated)-2, v)
+	}
+	for i, answer := range v.answers {
+		if answer.Status == http.StatusCreated && i/2%2 == 1 {
+			a.put(product, int64(i+1)) // and the books say whether that is what there is
+		}
 	}
 }
 
