@@ -14,7 +14,7 @@ import (
 // reader reads one service's database.
 type reader struct {
 	conn *pgx.Conn
-	ctx  context.Context //nolint:containedctx // lives as long as one gathering
+	ctx  context.Context // lives as long as one gathering
 }
 
 // rows reads every row of a query; to says where the columns go, keep is called for each.

@@ -22,12 +22,9 @@ func (s *session) after(order string) {
 		s.ship(order)
 	case at < 165:
 		// The van and the customer at the same time.
-		s.sessions.Go(func() {
-			again := *s
-			again.rng = rand.New(rand.NewPCG(s.opt.Seed, s.number|1<<42)) //nolint:gosec // reproducible
-			again.ship(order)
-		})
-		if s.pause(s.ctx, rand.N(8*time.Second)) { //nolint:gosec // any moment will do
+		van := s.aside()
+		s.sessions.Go(func() { van.ship(order) })
+		if s.pause(s.ctx, s.within(8*time.Second)) {
 			s.cancelOnce(order)
 		}
 	case at < 215:
@@ -35,15 +32,19 @@ func (s *session) after(order string) {
 	}
 }
 
+// within is any duration up to the longest.
+func (s *session) within(longest time.Duration) time.Duration {
+	return time.Duration(s.rng.Int64N(int64(longest)))
+}
+
 // cancel at a random moment, sometimes twice at once.
 func (s *session) cancel(order string) {
-	within := []time.Duration{50 * time.Millisecond, 2 * time.Second, 10 * time.Second}
-	if !s.pause(s.ctx, time.Duration(s.rng.Int64N(int64(pick(s.rng, within))))) {
+	moments := []time.Duration{50 * time.Millisecond, 2 * time.Second, 10 * time.Second}
+	if !s.pause(s.ctx, s.within(pick(s.rng, moments))) {
 		return
 	}
 	if s.chance(0.25) {
-		again := *s
-		again.rng = rand.New(rand.NewPCG(s.opt.Seed, s.number|1<<43)) //nolint:gosec // reproducible
+		again := s.aside()
 		s.sessions.Go(func() { again.cancelOnce(order) })
 	}
 	s.cancelOnce(order)
@@ -92,7 +93,7 @@ func (c *Client) preview(rng *rand.Rand, member string, b map[string]any) reques
 // ship lets the carrier's van drive: to dispatched, and most often on to delivered or lost. An order that
 // has no parcel after a while gets none.
 func (s *session) ship(order string) {
-	if !s.pause(s.ctx, time.Duration(s.rng.Int64N(int64(15*time.Second)))) {
+	if !s.pause(s.ctx, s.within(15*time.Second)) {
 		return
 	}
 	booking := s.booking(order)
@@ -107,7 +108,7 @@ func (s *session) ship(order string) {
 		end := s.send(s.ctx, s.opt.CarrierURL+"/v1/bookings/"+booking+"/advance", r)
 		end.N, end.State, end.Order = sent.N, "", ""
 		s.opt.History.Complete(end)
-		if end.Outcome != history.OK || !s.pause(s.ctx, time.Duration(s.rng.Int64N(int64(8*time.Second)))) {
+		if end.Outcome != history.OK || !s.pause(s.ctx, s.within(8*time.Second)) {
 			return
 		}
 	}

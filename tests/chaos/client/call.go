@@ -152,7 +152,7 @@ func (c *Client) insist(ctx context.Context, rng *rand.Rand, r request) history.
 			return end
 		}
 		r.Gateway = (r.Gateway + 1) % len(c.opt.Gateways)
-		if !c.pause(ctx, wait+rand.N(wait)) { //nolint:gosec // when it is repeated need not be reproducible
+		if !c.pause(ctx, wait+rand.N(wait)) {
 			return end
 		}
 		wait = min(2*wait, 5*time.Second)

@@ -131,12 +131,24 @@ func (c *Client) admit(ctx, background context.Context) {
 			c.open.Add(1)
 			c.sessions.Go(func() {
 				defer c.open.Add(-1)
-				rng := rand.New(rand.NewPCG(c.opt.Seed, n)) //nolint:gosec // a reproducible crowd, not a secret
-				c.session(background, rng, n)
+				c.session(background, n)
 			})
 		}
 	}
 }
+
+// random is a stream of chance of its own, the same for the same seed. Sessions have their numbers for
+// streams; what they do on the side, and operators, have numbers that no session reaches.
+func (c *Client) random(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(c.opt.Seed, stream)) }
+
+// The operators' streams, and where those of the sides of sessions begin.
+const (
+	streamPrepare = 1<<62 + iota
+	streamCampaigns
+	streamRestock
+
+	streamSide = 1 << 40
+)
 
 // pause waits and says whether it was to the end.
 func (c *Client) pause(ctx context.Context, d time.Duration) bool {

@@ -56,7 +56,7 @@ const (
 // Prepare puts goods on sale, begins a coupon campaign, grants points, and returns when everything can be
 // ordered. The system has to be whole.
 func (c *Client) Prepare(ctx context.Context) error {
-	rng := rand.New(rand.NewPCG(c.opt.Seed, 0)) //nolint:gosec // reproducible
+	rng := c.random(streamPrepare)
 	g := &c.goods
 	var plain []product
 	for i := range 20 {
@@ -171,7 +171,7 @@ func (c *Client) campaign(ctx context.Context, rng *rand.Rand) bool {
 
 // campaigns begins a new one now and then until ctx ends.
 func (c *Client) campaigns(ctx, background context.Context) {
-	rng := rand.New(rand.NewPCG(c.opt.Seed, 1)) //nolint:gosec // reproducible
+	rng := c.random(streamCampaigns)
 	for c.pause(ctx, campaignEvery) {
 		c.campaign(background, rng)
 	}
@@ -179,7 +179,7 @@ func (c *Client) campaigns(ctx, background context.Context) {
 
 // restock adds pieces of the hot products until ctx ends.
 func (c *Client) restock(ctx, background context.Context) {
-	rng := rand.New(rand.NewPCG(c.opt.Seed, 2)) //nolint:gosec // reproducible
+	rng := c.random(streamRestock)
 	for n := 1; c.pause(ctx, restockEvery); n++ {
 		for _, p := range c.goods.hot {
 			r := c.operator(rng, history.Restock, fmt.Sprintf("restock-%s-%d", p.id, n),

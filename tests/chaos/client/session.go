@@ -35,22 +35,32 @@ var tokens = []struct {
 // session is one customer's visit.
 type session struct {
 	*Client
-	ctx    context.Context //nolint:containedctx // a session is a call tree of its own, and ends with its context
+	ctx    context.Context // a session is a call tree of its own, and ends with it
 	rng    *rand.Rand
 	number uint64
 	member string
 	orders int
+	sides  uint64
 }
 
-func (c *Client) session(ctx context.Context, rng *rand.Rand, number uint64) {
-	s := &session{Client: c, ctx: ctx, rng: rng, number: number, member: pick(rng, c.opt.Members)}
-	at := rng.IntN(1000)
+func (c *Client) session(ctx context.Context, number uint64) {
+	s := &session{Client: c, ctx: ctx, rng: c.random(number), number: number}
+	s.member = pick(s.rng, c.opt.Members)
+	at := s.rng.IntN(1000)
 	for _, kind := range kinds {
 		if at -= kind.share; at < 0 {
 			kind.run(s)
 			return
 		}
 	}
+}
+
+// aside is what the same customer does at the same time, with chance of its own.
+func (s *session) aside() *session {
+	s.sides++
+	side := *s
+	side.rng, side.orders, side.sides = s.random(s.number+s.sides*streamSide), 0, 100*s.sides
+	return &side
 }
 
 func pick[T any](rng *rand.Rand, from []T) T { return from[rng.IntN(len(from))] }
@@ -163,9 +173,7 @@ func (s *session) coupon() {
 		return asked
 	}
 	if s.chance(0.15) {
-		second := *s // a visit of its own, under the same number with its own randomness
-		second.rng, second.orders = rand.New(rand.NewPCG(s.opt.Seed, s.number|1<<40)), 100
-		asked := with()
+		second, asked := s.aside(), with()
 		s.sessions.Go(func() { second.visit(asked) })
 	}
 	s.visit(with())
@@ -190,7 +198,7 @@ func (s *session) doubleClick() {
 // key is a new idempotency key.
 func (s *session) key() string {
 	s.orders++
-	return fmt.Sprintf("chaos-%d-%d-%d", s.opt.Seed, s.number, s.orders)
+	return fmt.Sprintf("chaos-%d-%d-%d-%d", s.opt.Seed, s.number, s.sides, s.orders)
 }
 
 func (s *session) customer(op history.Op, method, path string, body any) request {
@@ -238,8 +246,8 @@ func (s *session) visit(asked *history.Asked) {
 		// The same request twice in parallel: one order.
 		again := r
 		again.Gateway = (r.Gateway + 1) % len(s.opt.Gateways)
-		rng := rand.New(rand.NewPCG(s.opt.Seed, s.number|1<<41)) //nolint:gosec // reproducible
-		s.sessions.Go(func() { s.insist(s.ctx, rng, again) })
+		side := s.aside()
+		s.sessions.Go(func() { side.insist(side.ctx, side.rng, again) })
 	}
 	if s.chance(0.03) {
 		r.prefer, r.wait = "wait=8", callTimeout
