@@ -45,7 +45,7 @@ func TestTopics(t *testing.T) {
 	t.Parallel()
 	text := Topics(Topologies())
 	for _, want := range []string{
-		"  - name: payment\n    write: [payment.v1]\n    read: [coupon.v1, order.v1, stock.v1]\n    group: payment\n",
+		"  - name: payment\n    write: [payment.v1]\n    read: [coupon.v1, order.v1, payment.v1, stock.v1]\n    group: payment\n",
 		"  - name: mailer\n    write: []\n    read: [member.v1, order.v1, payment.v1, shipping.v1]\n    group: mailer\n",
 		"  - name: gateway\n    write: []\n    read: [coupon.v1, order.v1, payment.v1, shipping.v1, stock.v1]\n    group: gateway\n",
 		"  - name: member.v1\n    owner: member\n",

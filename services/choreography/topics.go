@@ -41,17 +41,19 @@ topics:
 	}
 	topicYAML(&b, memberTopic)
 	b.WriteString(`
-# One principal per service. Write: produce, idempotently. Read: consume, with the group of the same name.
+# One principal per service. Write: produce, idempotently. Read: consume, with the group of the same name; the owner
+# of a topic reads it too, where an event is to be sent again. Either comes with Describe and DescribeConfigs: services
+# look at partitions and copies when they start.
 principals:
 `)
 	for _, t := range all {
 		write := t.Published()
-		read := t.Topics()
+		read := append(t.Topics(), write...)
 		if slices.Contains(memberReaders, t.Service) {
 			read = append(read, memberTopic)
-			slices.Sort(read)
 		}
-		principalYAML(&b, t.Service, write, read)
+		slices.Sort(read)
+		principalYAML(&b, t.Service, write, slices.Compact(read))
 	}
 	principalYAML(&b, "member", []string{memberTopic}, nil)
 	return b.String()
