@@ -25,7 +25,7 @@ var poisonMutants = []Mutant{
 		Proof: test(engineTests, "TestPoisonParksItsSubjectOnly"),
 	},
 	{
-		Name: "a full disk is taken for poison", Lines: []string{"18"}, Kind: "P",
+		Name: "a full disk parks order after order", Lines: []string{"18"}, Kind: "P",
 		Rule:  "only what is certain to fail again is parked",
 		Edits: []Edit{{classes, `case state[:2] == "22", state[:2] == "23":`, `case state[:2] == "22", state[:2] == "23", state[:2] == "53":`}},
 		Proof: part(engineTests, "TestTransientFailuresParkNobody", "disk"),

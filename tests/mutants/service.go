@@ -46,4 +46,22 @@ var serviceMutants = []Mutant{
 		Edits: []Edit{{"services/mailer/mailer.go", "	if _, known := w.Mails.Get(key); known {\n", "	if _, known := w.Mails.Get(key); known && orderID == \"\" {\n"}},
 		Proof: test("./services/mailer/internal/store", "TestRepeatedFactsAskOnce"),
 	},
+	{
+		Name: "a service may write the topics that it reads", Lines: []string{"46"}, Kind: "I",
+		Rule:  "a topic is written by its owner alone",
+		Edits: []Edit{{"services/choreography/topics.go", "principalYAML(&b, t.Service, write, slices.Compact(read))", "principalYAML(&b, t.Service, append(write, t.Topics()...), slices.Compact(read))"}},
+		Proof: test("./services/choreography", "TestOnlyTheOwnerWrites"),
+	},
+	{
+		Name: "every service may read personal data", Lines: []string{"46"}, Kind: "I",
+		Rule:  "member.v1 is read by those that need it",
+		Edits: []Edit{{"services/choreography/topics.go", "if slices.Contains(memberReaders, t.Service) {", "if !slices.Contains(memberReaders, t.Service+\"s\") {"}},
+		Proof: test("./services/choreography", "TestOnlyTheOwnerWrites"),
+	},
+	{
+		Name: "the services share one group", Lines: []string{"46"}, Kind: "I",
+		Rule:  "a group per service, which moves its own offsets only",
+		Edits: []Edit{{"services/choreography/topics.go", "    group: %s\\n\", service)", "    group: %s\\n\", service[:0]+\"services\")"}},
+		Proof: test("./services/choreography", "TestOnlyTheOwnerWrites"),
+	},
 }
