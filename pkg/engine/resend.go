@@ -51,7 +51,7 @@ func (e *Engine[W]) read(ctx context.Context, at Place) (*kgo.Record, error) {
 	topic := e.cfg.Kafka.Topic(at.Topic)
 	client, err := kgo.NewClient(append(e.cfg.Kafka.Opts("quadrille-"+e.cfg.Definition.Name()+"-resend"),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {at.Partition: kgo.NewOffset().At(at.Offset)}}),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.UnknownTopicRetries(2))...)
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()))...)
 	if err != nil {
 		return nil, fmt.Errorf("read %s/%d at %d: %w", at.Topic, at.Partition, at.Offset, err)
 	}
@@ -66,8 +66,8 @@ func (e *Engine[W]) read(ctx context.Context, at Place) (*kgo.Record, error) {
 	switch {
 	case err == nil, errors.Is(err, kerr.OffsetOutOfRange):
 		return nil, fault.Conflict(fault.CodeConflict, "The topic no longer has this event: it is older than events are kept.")
-	case errors.Is(err, kerr.UnknownTopicOrPartition):
-		return nil, fault.NotFound()
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, fault.Unavailable(fault.CodeServiceUnavailable, "The topic could not be read in time.", time.Second)
 	}
 	return nil, fmt.Errorf("read %s/%d at %d: %w", at.Topic, at.Partition, at.Offset, err)
 }

@@ -76,6 +76,12 @@ func OnRecount(w *World, c Recount, _ flow.Meta) (flow.Reply, []flow.Event) {
 		return flow.Refuse(fault.NotFound())
 	}
 	counted, _ := w.Counted.Get(c.PolicyID)
+	for _, issued := range w.Coupons.Changed() {
+		// What this batch has issued before was not there yet when they were counted.
+		if issued.New && issued.Row.PolicyID == c.PolicyID {
+			counted++
+		}
+	}
 	if counted > policy.Limit {
 		return flow.Refuse(fault.Conflict(fault.CodeCouponLimitReached, "There are more coupons than the limit allows."))
 	}

@@ -85,3 +85,25 @@ func TestCreatePolicy(t *testing.T) {
 		}
 	}
 }
+
+// A recount sets the counter to the coupons there are, with those that the same batch has issued before it.
+func TestRecount(t *testing.T) {
+	t.Parallel()
+	w := &World{}
+	w.Policies.Loaded("p", Policy{PolicyID: "p", Amount: 5, Limit: 4, Issued: 3})
+	w.Counted.Loaded("p", 2)
+	w.Policies.Loaded("full", Policy{PolicyID: "full", Amount: 5, Limit: 1})
+	w.Counted.Loaded("full", 2)
+	flowtest.Decide(t, Topology, w, Issue{PolicyID: "p", UserID: "a", CouponID: "c"})
+	for _, c := range []struct {
+		policy, want string
+		issued       int64
+	}{
+		{"p", "200", 3}, {"p", "200", 3}, {"full", "409 coupon_limit_reached", 0}, {"none", "404 not_found", 0},
+	} {
+		got := answer(flowtest.Decide(t, Topology, w, Recount{PolicyID: c.policy}))
+		if p, _ := w.Policies.Get(c.policy); got != c.want || p.Issued != c.issued {
+			t.Errorf("%s: %s with %d issued, want %s with %d", c.policy, got, p.Issued, c.want, c.issued)
+		}
+	}
+}

@@ -68,6 +68,12 @@ func OnGrantPoints(w *World, c GrantPoints, m flow.Meta) (flow.Reply, []flow.Eve
 func OnRecount(w *World, c Recount, m flow.Meta) (flow.Reply, []flow.Event) {
 	account, known := w.Points.Get(c.UserID)
 	sum, entries := w.Sums.Get(c.UserID)
+	for _, booked := range w.Ledger.Changed() {
+		// What this batch has booked before was not there yet when the ledger was added up.
+		if booked.New && booked.Row.UserID == c.UserID {
+			sum += booked.Row.Amount
+		}
+	}
 	switch {
 	case !known && !entries:
 		return flow.Refuse(fault.NotFound())

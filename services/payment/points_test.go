@@ -66,3 +66,31 @@ func checkLedger(t *testing.T, w *World) {
 		t.Errorf("the balance is %d, the ledger says %d", account.Balance, sum)
 	}
 }
+
+// A recount sets the balance to the ledger's sum, with what the same batch has booked before it.
+func TestRecount(t *testing.T) {
+	t.Parallel()
+	w := &World{}
+	w.Points.Loaded("u", Points{UserID: "u", Balance: 7})
+	w.Sums.Loaded("u", 100)
+	w.Points.Loaded("empty", Points{UserID: "empty", Balance: 5})
+	w.Sums.Loaded("below", -1)
+	for _, c := range []struct {
+		command any
+		user    string
+		want    string
+	}{
+		{GrantPoints{GrantID: "g", UserID: "u", Amount: 50}, "u", "201 57"},
+		{Recount{UserID: "u"}, "u", "200 150"},
+		{Recount{UserID: "u"}, "u", "200 150"},
+		{Recount{UserID: "empty"}, "empty", "200 0"},
+		{Recount{UserID: "below"}, "below", "409 0"},
+		{Recount{UserID: "nobody"}, "nobody", "404 0"},
+	} {
+		out := flowtest.Decide(t, Topology, w, c.command)
+		account, _ := w.Points.Get(c.user)
+		if got := fmt.Sprint(out.Reply.Status, " ", account.Balance); got != c.want {
+			t.Errorf("%+v: got %q, want %q", c.command, got, c.want)
+		}
+	}
+}

@@ -35,6 +35,10 @@ func TestProductCommands(t *testing.T) {
 		{"restock fewer than none", Restock{ProductID: "p", Quantity: -5}, "400 invalid_field", "5 10 true"},
 		{"restock too many", Restock{ProductID: "p", Quantity: MaxQuantity}, "400 invalid_field", "5 10 true"},
 		{"restock what is unknown", Restock{ProductID: "x", Quantity: 3}, "404 not_found", "5 10 true"},
+		{"recount", Recount{ProductID: "p", By: -2, Corrections: 1}, "200 ", "3 10 true"},
+		{"recount more than there are", Recount{ProductID: "p", By: -6, Corrections: 1}, "409 conflict", "5 10 true"},
+		{"recount what was corrected meanwhile", Recount{ProductID: "p", By: -2}, "409 conflict", "5 10 true"},
+		{"recount what is unknown", Recount{ProductID: "x"}, "404 not_found", "5 10 true"},
 		{"change the price", Change{ProductID: "p", Price: &price}, "200 ProductPriceChanged", "5 20 true"},
 		{"change the name", Change{ProductID: "p", Name: &name}, "200 ProductPriceChanged", "5 10 true"},
 		{"take off sale", Change{ProductID: "p", OnSale: &off}, "200 ProductPriceChanged", "5 10 false"},
@@ -44,7 +48,7 @@ func TestProductCommands(t *testing.T) {
 		{"change what is unknown", Change{ProductID: "x"}, "404 not_found", "5 10 true"},
 	} {
 		w := &World{}
-		w.Products.Loaded("p", Product{ProductID: "p", Name: "P", Price: 10, Currency: "KRW", Quantity: 5, OnSale: true})
+		w.Products.Loaded("p", Product{ProductID: "p", Name: "P", Price: 10, Currency: "KRW", Quantity: 5, Received: 9, Corrections: 1, OnSale: true})
 		if got := answer(flowtest.Decide(t, Topology, w, c.command)); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}

@@ -35,6 +35,9 @@ type api struct {
 func routes(rules order.Rules) host.Routes[order.World] {
 	return func(e *echo.Echo, h *host.Host[order.World]) {
 		reader := store.Reader{Pool: h.Pool}
+		if err := h.Registerer.Register(newWaiting(reader)); err != nil {
+			h.Log.Error("register metrics", "error", err)
+		}
 		a := &api{host: h, rules: rules, reader: reader, waiter: newWaiter(reader)}
 		orders := e.Group(ordersPath, web.Auth(h.Verifier))
 		orders.POST("", a.place)
