@@ -52,13 +52,18 @@ func Collect(ctx context.Context, s Source) (*Evidence, error) {
 	return e, nil
 }
 
+// askers ask the carrier side by side, each over a connection that stays.
+const askers = 8
+
+var books = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: askers}, Timeout: 30 * time.Second}
+
 // get reads a JSON answer; 404 leaves out as it is and is no error.
 func get(ctx context.Context, address string, out any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
 		return err
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := books.Do(req)
 	if err != nil {
 		return err
 	}
@@ -107,7 +112,7 @@ func charges(ctx context.Context, base string) ([]Charge, error) {
 // parcels asks the carrier about every order: it lists only its newest thousand.
 func (e *Evidence) parcels(ctx context.Context, base string) error {
 	states := make([]string, len(e.Orders))
-	errs := make([]error, 8)
+	errs := make([]error, askers)
 	var wg sync.WaitGroup
 	for worker := range errs {
 		wg.Go(func() {
@@ -165,11 +170,15 @@ func Await(ctx context.Context, s Source, final, rest time.Duration, told func(P
 	m, begin := movedBy(calls), time.Now()
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
-	for calm := 0; ; {
+	for calm, failures := 0, 0; ; {
 		p, err := look(ctx, s, m)
 		if err != nil {
-			return finalAt, quietAt, err
+			if failures++; failures == tries || !next(ctx, tick.C) {
+				return finalAt, quietAt, fmt.Errorf("wait until all is final: %w", err)
+			}
+			continue
 		}
+		failures = 0
 		told(p)
 		now := time.Now()
 		if p.Open > 0 {
@@ -188,11 +197,21 @@ func Await(ctx context.Context, s Source, final, rest time.Duration, told func(P
 		if late || now.Sub(begin) > final+rest {
 			return finalAt, time.Time{}, nil
 		}
-		select {
-		case <-ctx.Done():
+		if !next(ctx, tick.C) {
 			return finalAt, quietAt, fmt.Errorf("wait until all is final: %w", context.Cause(ctx))
-		case <-tick.C:
 		}
+	}
+}
+
+// tries is how often in a row a look may fail: what was started again a moment ago may still be slow.
+const tries = 20
+
+func next(ctx context.Context, tick <-chan time.Time) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-tick:
+		return true
 	}
 }
 

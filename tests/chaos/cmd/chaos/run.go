@@ -199,7 +199,7 @@ func (s *stage) collect(ctx context.Context) (*check.Evidence, error) {
 		return nil, err
 	}
 	s.log.Info("reading topics, tables and books")
-	evidence, err := check.Collect(ctx, source)
+	evidence, err := gather(ctx, source, s.log)
 	if err != nil {
 		return nil, err
 	}
@@ -215,6 +215,17 @@ func (s *stage) lastFault() time.Time {
 		}
 	}
 	return last
+}
+
+// gather reads the evidence, and again where that fails: an hour's work must not be lost to one connection.
+func gather(ctx context.Context, source check.Source, log *slog.Logger) (*check.Evidence, error) {
+	for try := 1; ; try++ {
+		evidence, err := check.Collect(ctx, source)
+		if err == nil || try == 3 || ctx.Err() != nil {
+			return evidence, err
+		}
+		log.Warn("the evidence could not be read; once more", "error", err)
+	}
 }
 
 // aftermath is how long after a fault a process may still end because of it: services started again find
