@@ -96,6 +96,9 @@ func (w town) behindProxy(t *testing.T) {
 	} {
 		w.limited(t, header)
 	}
+	// What is not named as a proxy is none, in whatever network it stands.
+	w.exhaust(t, from("192.168.0.1"))
+	w.limited(t, from("198.51.100.7, 192.168.0.1"))
 	// A whole network of IPv6 is one customer's.
 	w.exhaust(t, from("2001:db8:1:2::1"))
 	w.limited(t, from("2001:db8:1:2::2"))

@@ -63,7 +63,8 @@ func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
 func public(key ed25519.PrivateKey) []byte { return key.Public().(ed25519.PublicKey) }
 
-// keys is the public side as the services are told it.
+// keys is the public side as the services are told it. That of RSA does not say for which algorithm it is, as it need
+// not (RFC 7517 4.4): the services' own list has to.
 func (m *mint) keys(t *testing.T) string {
 	t.Helper()
 	point, err := m.ec.PublicKey.Bytes()
@@ -72,7 +73,7 @@ func (m *mint) keys(t *testing.T) string {
 	}
 	return fmt.Sprintf(`{"keys":[{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","use":"sig","kid":%q,"x":%q},`+
 		`{"kty":"EC","crv":"P-256","alg":"ES256","use":"sig","kid":%q,"x":%q,"y":%q},`+
-		`{"kty":"RSA","alg":"RS256","use":"sig","kid":%q,"n":%q,"e":"AQAB"}]}`,
+		`{"kty":"RSA","use":"sig","kid":%q,"n":%q,"e":"AQAB"}]}`,
 		kidEd, b64(public(m.ed)), kidEC, b64(point[1:33]), b64(point[33:]), kidRSA, b64(m.rsa.N.Bytes()))
 }
 
