@@ -23,7 +23,7 @@ type Plan struct {
 	Seed uint64
 	// For is how long new faults begin; the last one ends a little later.
 	For time.Duration
-	// Rest is the mean pause of a lane between two faults; 0 is 8 s, which makes about 8 faults a minute.
+	// Rest is the mean pause of a lane between two faults; 0 is 7 s, which makes 6 to 9 faults a minute.
 	Rest time.Duration
 	// Only restricts the kinds; empty is all of them.
 	Only []Kind

@@ -156,7 +156,7 @@ func Schedule(plan Plan, lane int, replicas func(service string) int) iter.Seq[S
 	}
 	rest := plan.Rest
 	if rest == 0 {
-		rest = 8 * second
+		rest = 7 * second
 	}
 	random := rand.New(rand.NewPCG(plan.Seed, uint64(lane)))
 	return func(yield func(Step) bool) {
