@@ -1,10 +1,17 @@
 package engine_test
 
 import (
+	"context"
+	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/quadrille-io/quadrille/pkg/engine"
+	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/testkit"
 )
 
 const openedIn = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
@@ -60,13 +67,14 @@ func TestDeadlinesWaitUntilTheConsumerHasCaughtUp(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	first := s.start(t)
-	_, err := first.engine.Do(t.Context(), held("order-1", 100*time.Millisecond))
+	_, err := first.engine.Do(t.Context(), held("order-1", time.Hour))
 	check(t, err)
 	first.stop()
 	// While it is away the order is cancelled, and the deadline passes.
 	cancelled := s.cancelled("order-1")
 	s.produce(t, cancelled)
-	s.becomes(t, 1, `SELECT count(*) FROM reservation WHERE deadline_at <= clock_timestamp()`)
+	_, err = s.pool.Exec(t.Context(), `UPDATE reservation SET deadline_at = clock_timestamp()`)
+	check(t, err)
 	s.relay(t)
 	s.start(t)
 	s.becomes(t, 1, back)
@@ -97,4 +105,39 @@ func TestDeadlinesSurviveARestart(t *testing.T) {
 		t.Errorf("%d events were emitted: want 40", len(list))
 	}
 	gapless(t, list)
+}
+
+// A deadline that cannot be decided is left alone twice as long after every failure, and is in nobody's way; mended,
+// it fires.
+func TestADeadlineThatFailsRests(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	_, err := s.pool.Exec(t.Context(), `INSERT INTO product VALUES ('hopeless', 5)`)
+	check(t, err)
+	var sweeps atomic.Int64
+	n := s.start(t, tuned(func(t *engine.Tuning) { t.Sweep = 5 * time.Millisecond }), func(set *setup) {
+		set.cfg.Due = func(ctx context.Context, pool *pgxpool.Pool, limit int) ([]flow.Command, error) {
+			sweeps.Add(1)
+			return toyDue(ctx, pool, limit)
+		}
+	})
+	_, err = n.engine.Do(t.Context(), engine.Request{Member: "m", Command: hold{order: "bad", product: "hopeless"}})
+	check(t, err)
+	testkit.Eventually(t, patience, func() error {
+		if n.toy.hopeless.Load() < 4 || sweeps.Load() < 400 {
+			return errors.New("the deadline was not tried again")
+		}
+		return nil
+	})
+	// Each try is two decisions, and the n-th failure is followed by a rest of 2^n sweeps: of 400 at least 390.
+	if tries, swept := n.toy.hopeless.Load(), sweeps.Load(); tries > swept/4 {
+		t.Errorf("decided on %d times in %d sweeps", tries, swept)
+	}
+	for _, o := range orders(5) {
+		_, err := n.engine.Do(t.Context(), held(o, 0))
+		check(t, err)
+	}
+	s.becomes(t, 5, back)
+	n.toy.mended.Store(true)
+	s.becomes(t, 6, back)
 }

@@ -3,10 +3,12 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/quadrille-io/quadrille/pkg/fault"
 	"github.com/quadrille-io/quadrille/pkg/flow"
 )
 
@@ -27,8 +29,9 @@ func (e *Engine[W]) sweep(ctx context.Context) error {
 	}
 	tick := time.NewTicker(e.tuning.Sweep)
 	defer tick.Stop()
+	resting := map[string]rest{}
 	for {
-		if err := e.sweepOnce(ctx); err != nil && ctx.Err() == nil {
+		if err := e.sweepOnce(ctx, resting); err != nil && ctx.Err() == nil {
 			e.log.Warn("sweep deadlines", "error", err)
 		}
 		select {
@@ -39,13 +42,33 @@ func (e *Engine[W]) sweep(ctx context.Context) error {
 	}
 }
 
-func (e *Engine[W]) sweepOnce(ctx context.Context) error {
-	due, err := e.cfg.Due(ctx, e.cfg.Pool, sweepLimit)
+// rest is a deadline whose decision fails: how often it has, and until when it is left alone.
+type rest struct {
+	failures int
+	until    time.Time
+}
+
+// longestRest is the most that a deadline which cannot be decided is left alone. It is tried for as long as it takes:
+// nothing else ends the wait, and the next release may be able to decide it.
+const longestRest = 10 * time.Minute
+
+// sweepOnce decides the deadlines that have passed, but for those that rest. These count beside the limit, or a
+// thousand of them would leave no room for others.
+func (e *Engine[W]) sweepOnce(ctx context.Context, resting map[string]rest) error {
+	due, err := e.cfg.Due(ctx, e.cfg.Pool, sweepLimit+len(resting))
 	if err != nil {
 		return fmt.Errorf("list due deadlines: %w", err)
 	}
+	still := make(map[string]bool, len(due))
+	for _, d := range due {
+		still[d.Subject()] = true
+	}
+	maps.DeleteFunc(resting, func(subject string, _ rest) bool { return !still[subject] })
 	var submitted []*work
 	for _, d := range due {
+		if r, rests := resting[d.Subject()]; rests && time.Now().Before(r.until) {
+			continue
+		}
 		w := &work{
 			item: item{input: flow.Input{Kind: flow.KindDeadline, Subject: d.Subject(), Msg: d}},
 			done: make(chan error, 1),
@@ -57,9 +80,23 @@ func (e *Engine[W]) sweepOnce(ctx context.Context) error {
 	}
 	// Waited for, so that the next sweep does not queue the same deadlines again.
 	for _, w := range submitted {
-		<-w.done //nolint:errcheck // an error was logged by the lane, and the next sweep tries again
+		e.settle(resting, w.input.Subject, <-w.done)
 	}
 	return nil
+}
+
+// settle lets a deadline rest that could not be decided, twice as long with every failure. Each failure is logged by
+// the lane, as an error: left to every sweep, that would be four a second for each such order. What failed for
+// the machine's sake is tried again by the next sweep.
+func (e *Engine[W]) settle(resting map[string]rest, subject string, err error) {
+	if fault.Classify(err) != fault.Deterministic {
+		delete(resting, subject)
+		return
+	}
+	r := resting[subject]
+	r.until = time.Now().Add(min(e.tuning.Sweep<<min(r.failures, 20), longestRest))
+	r.failures++
+	resting[subject] = r
 }
 
 // maintain replays what is due, keeps the inbox's days, and forgets old idempotency keys.

@@ -24,6 +24,8 @@ import (
 type toy struct {
 	// mended makes the events harmless that were poison before.
 	mended atomic.Bool
+	// hopeless counts decisions on the deadline of a hold on the product "hopeless", which fail until mended.
+	hopeless atomic.Int64
 }
 
 type world struct {
@@ -187,6 +189,10 @@ func (b *toy) onExpire(w *world, d expire, m flow.Meta) []flow.Event {
 	r, _ := w.orders.Get(d.order)
 	if r.deadline == nil || r.deadline.After(m.Now) {
 		return nil
+	}
+	if r.taken["hopeless"] > 0 && !b.mended.Load() {
+		b.hopeless.Add(1)
+		panic("this deadline cannot be decided")
 	}
 	events := b.giveBack(w, d.order, r)
 	return []flow.Event{flow.Because(r.cause, events[0])}

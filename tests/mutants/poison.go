@@ -172,4 +172,10 @@ var poisonMutants = []Mutant{
 		Edits: []Edit{{sweeping, "	for _, d := range due {\n", "	for _, d := range due[len(due):] {\n"}},
 		Proof: test(engineTests, "TestDeadlinesFireByTheDatabasesClock|TestDeadlinesSurviveARestart"),
 	},
+	{
+		Name: "a deadline that cannot be decided is tried at every sweep", Lines: []string{"35"}, Kind: "I",
+		Rule:  "a rest that grows with every failure",
+		Edits: []Edit{{sweeping, "; rests && time.Now().Before(r.until) {", "; rests && time.Now().Before(r.until.Add(-longestRest)) {"}},
+		Proof: test(engineTests, "TestADeadlineThatFailsRests"),
+	},
 }
