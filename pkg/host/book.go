@@ -12,7 +12,7 @@ import (
 	"github.com/quadrille-io/quadrille/pkg/web"
 )
 
-// A book is what a service believes, for whoever compares it with what the others believe: rows of its
+// Book is what a service believes, for whoever compares it with what the others believe: rows of its
 // own data in the order of their keys, in bounded pages. Nothing is locked, nothing can be written.
 type Book func(ctx context.Context, tx pgx.Tx, q BookQuery) (page any, err error)
 

@@ -153,8 +153,12 @@ func (v View) unknown() []Difference {
 		service string
 		knows   bool
 	}{
-		{"stock", v.Stock != nil}, {"coupon", v.Coupon != nil}, {"payment", v.Payment != nil},
-		{"shipping", v.Shipment != nil}, {"mailer", v.Mails != nil}, {"gateway", v.Line != nil},
+		{"stock", v.Stock != nil},
+		{"coupon", v.Coupon != nil},
+		{"payment", v.Payment != nil},
+		{"shipping", v.Shipment != nil},
+		{"mailer", v.Mails != nil},
+		{"gateway", v.Line != nil},
 	} {
 		if k.knows {
 			knows = append(knows, k.service)
