@@ -154,9 +154,13 @@ func printable(field reflect.StructField, value reflect.Value) string {
 	}
 }
 
-// maskURL hides a password in a URL, and a whole text that looks like a URL with one and cannot be read as such.
+// maskURL hides a password in a URL, and a whole text that looks like a URL with one and cannot be read as such. So it
+// does with PostgreSQL's other way to say where a database is: "host=db password=secret".
 func maskURL(text string) string {
 	if !strings.Contains(text, "://") {
+		if strings.Contains(strings.ToLower(text), "password") {
+			return mask
+		}
 		return text
 	}
 	u, err := url.Parse(text)
