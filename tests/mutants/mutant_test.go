@@ -91,3 +91,13 @@ func TestEveryLineHasItsMutants(t *testing.T) {
 		}
 	}
 }
+
+// The lines that the explorer's seeded mistakes are mapped to exist.
+func TestSeededLinesExist(t *testing.T) {
+	t.Parallel()
+	for _, of := range seeded {
+		if !slices.ContainsFunc(Lines, func(l Line) bool { return l.ID == of.line }) {
+			t.Errorf("there is no line %q", of.line)
+		}
+	}
+}

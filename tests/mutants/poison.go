@@ -169,7 +169,7 @@ var poisonMutants = []Mutant{
 	{
 		Name: "a deadline that has passed is found by nobody", Lines: []string{"35"}, Kind: "I",
 		Rule:  "deadlines are rows, swept by every replica",
-		Edits: []Edit{{sweeping, "	for _, d := range due {\n", "	for _, d := range due[len(due):] {\n"}},
+		Edits: []Edit{{sweeping, "	var submitted []*work\n	for _, d := range due {\n", "	var submitted []*work\n	for _, d := range due[len(due):] {\n"}},
 		Proof: test(engineTests, "TestDeadlinesFireByTheDatabasesClock|TestDeadlinesSurviveARestart"),
 	},
 	{

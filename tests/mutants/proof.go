@@ -80,7 +80,8 @@ func runTest(ctx context.Context, root, overlay string, p Proof) (outcome, error
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}
-	args = append(append(args, p.Flags...), p.Package)
+	// Flags that only the test knows come last: the go command takes nothing for its own behind them.
+	args = append(append(args, p.Package), p.Flags...)
 	out, err := run(ctx, root, "go", args...)
 	if ctx.Err() != nil {
 		return outcome{}, err

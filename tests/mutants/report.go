@@ -73,7 +73,7 @@ func (r Report) Markdown(path string) error {
 		r.Commit, r.Total, r.Killed, time.Duration(r.Seconds*float64(time.Second)).Round(time.Second))
 	b.WriteString("| line | what goes wrong then | rule taken out | proof | after | killed |\n|---|---|---|---|---|---|\n")
 	for _, result := range r.Results {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s `%s` | %s | %s |\n", strings.Join(result.Lines, ", "), cell(result.Name), cell(result.Rule),
+		fmt.Fprintf(&b, "| %s | %s | %s | %s `%s` | %s | %s |\n", lines(result), cell(result.Name), cell(result.Rule),
 			result.Kind, strings.ReplaceAll(result.Proof, "|", "\\|"), after(result), verdict(result))
 	}
 	b.WriteString("\n| line | what goes wrong | what prevents it | proved by | mutants |\n|---|---|---|---|---|\n")
@@ -87,6 +87,14 @@ func (r Report) Markdown(path string) error {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", l.ID, cell(l.Failure), cell(l.Rule), strings.Join(strings.Split(l.Proofs, ""), " "), counted(n, l))
 	}
 	return write(path, b.String())
+}
+
+// lines are those a result is about; what is about none is about the choreography's own rules.
+func lines(r Result) string {
+	if len(r.Lines) == 0 {
+		return "choreography"
+	}
+	return strings.Join(r.Lines, ", ")
 }
 
 func counted(n int, l Line) string {

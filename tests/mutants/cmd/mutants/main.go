@@ -33,6 +33,8 @@ type settings struct {
 	doc  string
 	jobs int
 	list bool
+	// trust leaves out the runs without a mutant.
+	trust bool
 }
 
 func parse(args []string) (settings, error) {
@@ -43,11 +45,15 @@ func parse(args []string) (settings, error) {
 	flags.StringVar(&s.doc, "doc", "", "write the table as Markdown to this file; only for a run of all")
 	flags.IntVar(&s.jobs, "jobs", 1, "mutants at once")
 	flags.BoolVar(&s.list, "list", false, "name the mutants and stop")
+	flags.BoolVar(&s.trust, "trust", false, "do not run the proofs without a mutant first; only with -only")
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
 	if s.doc != "" && *only != "" {
 		return s, errors.New("-doc tells of all mutants, -only leaves some out")
+	}
+	if s.trust && *only == "" {
+		return s, errors.New("-trust is for work on some: -only")
 	}
 	var err error
 	if s.only, err = regexp.Compile(*only); err != nil {
@@ -100,7 +106,7 @@ func run() error {
 func (s settings) runAll(ctx context.Context, root string, all []mutants.Mutant) error {
 	began := time.Now()
 	told := 0
-	runner := mutants.Runner{Root: root, Jobs: s.jobs, Tell: func(r mutants.Result) {
+	runner := mutants.Runner{Root: root, Jobs: s.jobs, Trust: s.trust, Tell: func(r mutants.Result) {
 		told++
 		fmt.Printf("%4d %s\n", told, line(r))
 	}}
