@@ -35,7 +35,8 @@ type stage struct {
 }
 
 const (
-	startTime = 5 * time.Minute
+	// startTime is enough to build all programs on a busy machine.
+	startTime = 15 * time.Minute
 	// calm is how long the system works undisturbed before the first fault.
 	calm = 5 * time.Second
 	// restTime is how long all that no order waits for may take: mails, refunds, what is parked.
