@@ -2,6 +2,7 @@ package rolling
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/quadrille-io/quadrille/tests/internal/cluster"
@@ -44,7 +45,9 @@ func TestForwardAndBack(t *testing.T) {
 	e := s.close()
 	s.conforming() // by the new gateway, which knows both versions
 	s.kept(e, true)
-	types := s.numbered(s.records(append(v1, "stock.v2")...))
+	records := s.records(append(slices.Clone(v1), "stock.v2")...)
+	types := s.numbered(records)
+	s.filed(records)
 	for _, name := range []string{"quadrille.stock.v1.StockDecreased", "quadrille.stock.v2.StockDecreased", "quadrille.stock.v1.LowStockReached"} {
 		if types[name] == 0 {
 			t.Errorf("nobody has published %s", name)

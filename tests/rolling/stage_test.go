@@ -80,7 +80,9 @@ func start(t *testing.T, opts cluster.Options) *stage {
 	t.Cleanup(func() {
 		if s.leave != nil {
 			s.leave()
-			_ = <-s.left // the test has failed already
+			if err := <-s.left; err != nil {
+				t.Log(err) // the test has failed before
+			}
 		}
 		if err := s.cluster.Close(); err != nil {
 			t.Error(err)
