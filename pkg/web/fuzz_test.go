@@ -151,8 +151,17 @@ func FuzzVerify(f *testing.F) {
 		from, to int
 		text     string
 	}{
-		{0, 0, ""}, {0, len(good), good}, {0, len(parts[0]), "eyJhbGciOiJub25lIn0"}, {len(good) - 86, len(good), ""}, {len(good), len(good), "="},
-		{10, 10, "\n"}, {0, 0, " "}, {len(good) - 1, len(good), "A"}, {0, len(good), "a.b.c"}, {0, len(good), ".."}, {len(parts[0]) + 1, len(good) - 87, "e30"},
+		{0, 0, ""},
+		{0, len(good), good},
+		{0, len(parts[0]), "eyJhbGciOiJub25lIn0"},
+		{len(good) - 86, len(good), ""},
+		{len(good), len(good), "="},
+		{10, 10, "\n"},
+		{0, 0, " "},
+		{len(good) - 1, len(good), "A"},
+		{0, len(good), "a.b.c"},
+		{0, len(good), ".."},
+		{len(parts[0]) + 1, len(good) - 87, "e30"},
 	} {
 		f.Add(seed.from, seed.to, seed.text)
 	}

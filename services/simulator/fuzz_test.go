@@ -16,11 +16,18 @@ import (
 func FuzzOutside(f *testing.F) {
 	for _, call := range [][3]string{
 		{"POST", "/v1/charges", `{"amount":1,"currency":"KRW","token":"tok_ok","reference":"o"}`},
-		{"POST", "/v1/charges", `{"amount":-1,"currency":"KRW","token":"tok_decline"}`}, {"POST", "/v1/charges", `{"amount":1}{}`},
-		{"POST", "/v1/refunds", `{"chargeId":"c","amount":9223372036854775807,"currency":"KRW"}`}, {"POST", "/v1/voids", `{"key":"k"}`},
-		{"GET", "/v1/charges?since=x&limit=1", ""}, {"GET", "/v1/charges/by-key/%00", ""}, {"GET", "/v1/summary?reference=a", ""},
+		{"POST", "/v1/charges", `{"amount":-1,"currency":"KRW","token":"tok_decline"}`},
+		{"POST", "/v1/charges", `{"amount":1}{}`},
+		{"POST", "/v1/refunds", `{"chargeId":"c","amount":9223372036854775807,"currency":"KRW"}`},
+		{"POST", "/v1/voids", `{"key":"k"}`},
+		{"GET", "/v1/charges?since=x&limit=1", ""},
+		{"GET", "/v1/charges/by-key/%00", ""},
+		{"GET", "/v1/summary?reference=a", ""},
 		{"POST", "/v1/bookings", `{"reference":"o","address":{"name":"n","phone":"1","line1":"l","city":"c","postalCode":"00000","country":"KR"},"items":[{"productId":"p","name":"P","quantity":1}]}`},
-		{"POST", "/v1/bookings/x/cancel", ""}, {"POST", "/v1/bookings/x/advance", `{"to":"lost"}`}, {"GET", "/v1/bookings?limit=0", ""}, {"POST", "/faults", `{"mode":"x"}`},
+		{"POST", "/v1/bookings/x/cancel", ""},
+		{"POST", "/v1/bookings/x/advance", `{"to":"lost"}`},
+		{"GET", "/v1/bookings?limit=0", ""},
+		{"POST", "/faults", `{"mode":"x"}`},
 	} {
 		f.Add(call[0], call[1], "key", []byte(call[2]))
 	}

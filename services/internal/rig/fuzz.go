@@ -1,25 +1,12 @@
 package rig
 
 import (
-	"bytes"
 	"errors"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/quadrille-io/quadrille/pkg/fault"
-	"github.com/quadrille-io/quadrille/pkg/web"
 )
-
-// Decode reads a body into dst as a route does, for fuzz targets of what comes after.
-func Decode(body []byte, dst any) error {
-	r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
-	r.Header.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
-	return web.Decode(echo.New().NewContext(r, httptest.NewRecorder()), dst)
-}
 
 // Refused tells whether a request was refused, and fails the test unless as every refusal of a caller's mistake is:
 // with a 4xx, a code, and for each field where it stands and what it can be.
