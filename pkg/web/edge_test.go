@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -132,6 +135,9 @@ func TestEveryErrorIsAProblem(t *testing.T) {
 	srv := serve(t, web.Config{Log: slog.New(slog.NewJSONHandler(log, nil))}, func(e *echo.Echo) {
 		e.GET("/ok", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) })
 		e.GET("/broken", func(echo.Context) error { return errors.New("dial postgres://secret@db") })
+		e.GET("/away", func(echo.Context) error {
+			return fmt.Errorf("read order: postgres is away: %w", &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED})
+		})
 		e.GET("/panic", func(echo.Context) error { panic("canary-in-a-panic") })
 		e.GET("/refused", func(echo.Context) error { return fault.Conflict(fault.CodeNotCancelable, "It is dispatched.") })
 		e.GET("/parked", func(echo.Context) error { return fault.Unavailable(fault.CodeOrderParked, "", 90*time.Second) })
@@ -148,6 +154,7 @@ func TestEveryErrorIsAProblem(t *testing.T) {
 		header       [2]string
 	}{
 		{"GET", "/broken", 500, fault.CodeInternal, [2]string{}},
+		{"GET", "/away", 503, fault.CodeServiceUnavailable, [2]string{"Retry-After", "1"}},
 		{"GET", "/panic", 500, fault.CodeInternal, [2]string{}},
 		{"GET", "/refused", 409, fault.CodeNotCancelable, [2]string{}},
 		{"GET", "/parked", 503, fault.CodeOrderParked, [2]string{"Retry-After", "90"}},
@@ -177,7 +184,7 @@ func TestEveryErrorIsAProblem(t *testing.T) {
 			t.Errorf("%s %s: type %q title %q, want %q and a title", tt.method, tt.path, got.problem.Type, got.problem.Title, want)
 		}
 	}
-	for _, want := range []string{"dial postgres", "canary-in-a-panic", "edge_test.go", `"route":"unmatched"`} {
+	for _, want := range []string{"dial postgres", "postgres is away", "canary-in-a-panic", "edge_test.go", `"route":"unmatched"`} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log lacks %q", want)
 		}

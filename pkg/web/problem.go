@@ -55,8 +55,11 @@ func (p *problems) handle(err error, c echo.Context) {
 		return
 	}
 	refusal := p.refusal(err, c)
-	if refusal.Code == fault.CodeInternal {
+	switch {
+	case refusal.Code == fault.CodeInternal:
 		p.log.ErrorContext(c.Request().Context(), "request failed", "requestId", RequestID(c), "route", c.Path(), "error", err)
+	case fault.Outage(err):
+		p.log.WarnContext(c.Request().Context(), "request not answered", "requestId", RequestID(c), "route", c.Path(), "error", err)
 	}
 	if err := p.write(c, refusal); err != nil {
 		p.log.DebugContext(c.Request().Context(), "problem not delivered", "requestId", RequestID(c), "error", err)
@@ -78,6 +81,8 @@ func (p *problems) refusal(err error, c echo.Context) *fault.Refusal {
 		return fault.Of(fault.CodeRequestTimeout, "The request did not arrive in time.")
 	case errors.Is(err, context.DeadlineExceeded):
 		return fault.Unavailable(fault.CodeServiceUnavailable, "The answer took too long.", time.Second)
+	case fault.Outage(err):
+		return fault.Unavailable(fault.CodeServiceUnavailable, "Something that is needed for the answer is away at the moment.", time.Second)
 	default:
 		return fault.Of(fault.CodeInternal, "")
 	}
