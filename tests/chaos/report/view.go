@@ -146,7 +146,7 @@ func (v *view) chart(total float64) {
 	for time.Duration(total)*time.Second/every > 12 {
 		every *= 2
 	}
-	for at := time.Duration(0); at.Seconds() < total; at += every {
+	for at := time.Duration(0); at.Seconds() < total*0.96; at += every { // one at the very end would be cut off
 		v.Ticks = append(v.Ticks, tick{at.Seconds() / total * stripWidth, fmt.Sprintf("%d min", int(at.Minutes()))})
 	}
 }
