@@ -54,7 +54,8 @@ func (a *application) lockSubjects(t *txn) error {
 		}
 		a.subjects[id] = &row
 	}
-	a.now = t.db.clock()
+	t.clock = t.db.clock()
+	a.now = t.clock
 	return nil
 }
 

@@ -41,7 +41,7 @@ type story struct {
 	facts   map[string]*fact
 	from    orderv1.UndoFrom
 	coupons bool
-	created time.Time // by order's database, when it was committed
+	created time.Time // by order's database, under the lock
 }
 
 type stream struct {
@@ -160,6 +160,9 @@ func (o *oracle) emit(t *txn, f *fact) {
 		return
 	case *stockv1.StockRestocked:
 		o.pieces[f.subject] += m.GetQuantity()
+		if o.emitted[f.name] > o.shop.restocks {
+			o.violate(f.subject, "restocked %d times, asked for %d times", o.emitted[f.name], o.shop.restocks)
+		}
 		return
 	case *stockv1.ProductPriceChanged:
 		return
@@ -181,8 +184,8 @@ func (o *oracle) emit(t *txn, f *fact) {
 	s.facts[f.name] = f
 	if m, ok := f.message.(*orderv1.OrderCancelled); ok {
 		s.from = m.GetUndoFrom()
-		early := t.db.clock().Sub(s.created)
-		if m.GetReason() == orderv1.CancelReason_CANCEL_REASON_TIMED_OUT && early < rules.PendingTimeout-15*time.Second {
+		early := t.clock.Sub(s.created)
+		if m.GetReason() == orderv1.CancelReason_CANCEL_REASON_TIMED_OUT && early < rules.PendingTimeout {
 			o.violate(f.subject, "timed out %v after it was placed", early)
 		}
 	}
@@ -196,7 +199,7 @@ func (o *oracle) created(t *txn, f *fact, m *orderv1.OrderCreated) {
 		return
 	}
 	o.orders[f.subject] = &story{
-		id: f.subject, facts: map[string]*fact{f.name: f}, coupons: len(m.GetCheckout().GetCouponRefs()) > 0, created: t.db.clock(),
+		id: f.subject, facts: map[string]*fact{f.name: f}, coupons: len(m.GetCheckout().GetCouponRefs()) > 0, created: t.clock,
 	}
 	o.lookLate(f.subject, rules.PendingTimeout+20*time.Second, 0)
 	click := o.clicks[f.subject]

@@ -96,6 +96,9 @@ func (o *oracle) rest() {
 	for _, v := range o.services {
 		o.restOf(v)
 	}
+	if o.emitted["StockRestocked"] != o.shop.restocks {
+		o.violate("", "restocked %d times, asked for %d times", o.emitted["StockRestocked"], o.shop.restocks)
+	}
 	if o.shop.waiting > 0 {
 		o.violate("", "%d commands were never answered", o.shop.waiting)
 	}

@@ -32,6 +32,8 @@ type shop struct {
 	// answers are what each key was answered first.
 	answers map[commandKey]told
 	refused map[string]int
+	// restocks are the different requests to add pieces.
+	restocks int
 	// waiting are commands that were not answered yet.
 	waiting int
 }
@@ -138,7 +140,10 @@ func (p *shop) operate() {
 	p.oracle.pieces["product-new"] = 0
 	price := int64(900)
 	soon(atStock, "operator", "change", stock.Change{ProductID: "product-new", Price: &price})
-	soon(atStock, "operator", "restock", stock.Restock{ProductID: p.products[0], Quantity: int64(1 + p.rng.IntN(5))})
+	for i := range 1 + p.rng.IntN(4) {
+		p.restocks++
+		soon(atStock, "operator", fmt.Sprintf("restock-%d", i), stock.Restock{ProductID: p.products[0], Quantity: int64(1 + p.rng.IntN(5))})
+	}
 	for _, member := range p.members {
 		if p.chance(0.4) {
 			soon(atPayment, "operator", "grant-"+member, payment.GrantPoints{GrantID: "grant-" + member, UserID: member, Amount: 2000})

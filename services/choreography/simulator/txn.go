@@ -32,7 +32,8 @@ type txn struct {
 	// writes happen at COMMIT, all at once; checks are constraints that hold then.
 	writes []func()
 	checks []func() error
-	facts  []*fact // what it emits, for the oracle
+	facts  []*fact   // what it emits, for the oracle
+	clock  time.Time // the database's, once the subjects were locked; for the oracle
 	rows   []outboxRow
 	ended  bool
 	// done hears how it ended, unless the process is gone.
