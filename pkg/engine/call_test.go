@@ -147,12 +147,14 @@ func TestACallOfADeadWorkerIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	short := tuned(func(t *engine.Tuning) { t.CallTimeout, t.CallLease = 100*time.Millisecond, 300*time.Millisecond })
-	under, release := make(chan engine.Call, 1), make(chan struct{})
+	under, released := make(chan engine.Call, 1), make(chan struct{})
+	release := sync.OnceFunc(func() { close(released) })
 	dead := s.start(t, short, calling(func(_ context.Context, c engine.Call) (flow.Command, error) {
 		under <- c
-		<-release
+		<-released
 		return labelled{order: c.Subject, number: 99}, nil
 	}))
+	t.Cleanup(release) // also where the test ends before its time
 	s.produce(t, s.completed("order-1"))
 	first := <-under
 	p := newPrinter(printLabel)
@@ -168,7 +170,7 @@ func TestACallOfADeadWorkerIsMadeAgain(t *testing.T) {
 		t.Errorf("%d events were emitted: want the second call's only", len(events))
 	}
 	dead.net.restore()
-	close(release)
+	release()
 }
 
 // A process that was stopped between the claim and the call does not send once the lease is over.

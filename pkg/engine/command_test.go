@@ -49,18 +49,26 @@ func sameAnswer(t *testing.T, answers []engine.Answer, errs []error) {
 	}
 }
 
+// In one batch, and over several: one that has just begun makes the others gather for a pace.
 func TestParallelRequestsWithOneKeyAreOneDecision(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
-	n := s.start(t)
-	requests := make([]engine.Request, 60)
-	for i := range requests {
-		requests[i] = restocking("k", "Q", 7)
-	}
-	answers, errs := all(t, requests, n)
-	sameAnswer(t, answers, errs)
-	if left := s.count(t, `SELECT quantity FROM product WHERE id = 'Q'`); left != 7 || len(s.emitted(t)) != 1 {
-		t.Errorf("%d pieces and %d events: want 7 and 1", left, len(s.emitted(t)))
+	for name, pace := range map[string]time.Duration{"one batch": 500 * time.Millisecond, "several": time.Microsecond} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			n := s.start(t, tuned(func(t *engine.Tuning) { t.Pace = pace }))
+			_, err := n.engine.Do(t.Context(), restocking("before", "Q", 1))
+			check(t, err)
+			requests := make([]engine.Request, 60)
+			for i := range requests {
+				requests[i] = restocking("k", "Q", 7)
+			}
+			answers, errs := all(t, requests, n)
+			sameAnswer(t, answers, errs)
+			if left := s.count(t, `SELECT quantity FROM product WHERE id = 'Q'`); left != 8 || len(s.emitted(t)) != 2 {
+				t.Errorf("%d pieces and %d events: want 8 and 2", left, len(s.emitted(t)))
+			}
+		})
 	}
 }
 

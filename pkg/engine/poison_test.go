@@ -77,6 +77,9 @@ func TestPoisonParksItsSubjectOnly(t *testing.T) {
 			if state := s.count(t, `SELECT count(*) FROM reservation WHERE order_id = 'bad' AND state = 'back'`); state != 1 {
 				t.Error("the queue was not run in order: created, then cancelled")
 			}
+			if told := s.count(t, `SELECT count(*) FROM outbox WHERE key = 'bad'`); told != 2 {
+				t.Errorf("%d events of the replayed order: want taken and given back", told)
+			}
 			if left := s.count(t, parkedSubjects) + s.count(t, `SELECT count(*) FROM failure`) + s.count(t, `SELECT count(*) FROM parked_event`); left != 0 {
 				t.Errorf("%d rows of parking are left", left)
 			}

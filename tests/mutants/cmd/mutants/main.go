@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -43,7 +44,8 @@ func parse(args []string) (settings, error) {
 	only := flags.String("only", "", "run only the mutants whose name, line (as \"line 12\") or file matches this regular expression")
 	flags.StringVar(&s.json, "json", "", "write the results as JSON to this file")
 	flags.StringVar(&s.doc, "doc", "", "write the table as Markdown to this file; only for a run of all")
-	flags.IntVar(&s.jobs, "jobs", 1, "mutants at once")
+	// One more than there are cores: many a proof fails by waiting in vain for what normally takes milliseconds.
+	flags.IntVar(&s.jobs, "jobs", runtime.NumCPU()+1, "mutants at once")
 	flags.BoolVar(&s.list, "list", false, "name the mutants and stop")
 	flags.BoolVar(&s.trust, "trust", false, "do not run the proofs without a mutant first; only with -only")
 	if err := flags.Parse(args); err != nil {
