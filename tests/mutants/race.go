@@ -58,7 +58,7 @@ var raceMutants = []Mutant{
 			{"services/coupon/internal/store/store.go", "ORDER BY coupon_id FOR NO KEY UPDATE`", "ORDER BY coupon_id`"},
 			{couponTables, "coupon_id text COLLATE \"C\" CONSTRAINT coupon_used_once PRIMARY KEY,", "coupon_id text COLLATE \"C\","},
 		},
-		Proof: race("one coupon"),
+		Proof: race("many spend"),
 	},
 	{
 		Name: "a coupon that is spent is taken again", Lines: []string{"27"}, Kind: "X",
@@ -99,7 +99,7 @@ var raceMutants = []Mutant{
 		Name: "balances are read without being locked", Lines: []string{"27", "49"}, Kind: "X",
 		Rule:  "who spends points holds the balance",
 		Edits: []Edit{{"services/payment/internal/store/store.go", "ORDER BY user_id FOR NO KEY UPDATE`", "ORDER BY user_id`"}},
-		Proof: race("points spent"),
+		Proof: race("many spend"),
 	},
 	{
 		Name: "points are spent that a member has not got", Lines: []string{"27"}, Kind: "X",
@@ -120,8 +120,8 @@ var raceMutants = []Mutant{
 		Name: "a key answers whatever the body says", Lines: []string{"28"}, Kind: "X",
 		Rule: "the same key with another body is refused",
 		Edits: []Edit{
-			{commands, "if !bytes.Equal(s.hash, w.request.BodyHash) {", "if len(s.hash) != len(w.request.BodyHash) {"},
-			{commands, "case bytes.Equal(leader.request.BodyHash, w.request.BodyHash):", "case len(leader.request.BodyHash) == len(w.request.BodyHash):"},
+			{commands, "if !bytes.Equal(s.hash, w.request.BodyHash) {", "if !bytes.HasPrefix(s.hash, nil) {"},
+			{commands, "case bytes.Equal(leader.request.BodyHash, w.request.BodyHash):", "case bytes.HasPrefix(leader.request.BodyHash, nil):"},
 		},
 		Proof: race("one key, many bodies"),
 	},

@@ -152,6 +152,8 @@ func (a *arena) config(t *testing.T) local.Config {
 			// What is attacked here is what stands behind the limits.
 			"RATE_PER_MEMBER": "0", "RATE_PER_ADDRESS": "0",
 			"OPERATORS_SMTP": a.outside.SMTPAddr,
+			// A machine that is busy with other tests answers a crowd slowly; it is not slowness that is attacked.
+			"HTTP_READ_HEADER_TIMEOUT": "2m", "HTTP_READ_TIMEOUT": "2m", "HTTP_WRITE_TIMEOUT": "3m",
 		},
 		ServiceEnvironment: map[string]map[string]string{
 			"order":    {"PENDING_TIMEOUT": "5m", "DOUBLE_CLICK_WINDOW": "1m"},

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/quadrille-io/quadrille/services/quadrille/rest"
 )
 
@@ -37,44 +39,95 @@ func couponOncePerMember(t *testing.T, a *arena) {
 	}
 }
 
-// One coupon, and 1,000 orders that want it: by its policy, by its own id, and by both in the hope that it
-// counts twice. One order gets it. The others are cancelled, or pay the full price where they said so.
-func oneCoupon(t *testing.T, a *arena) {
-	product, policy, by := a.product(t, 10_000, 100_000), a.policy(t, 3_000, 100), a.buyer(t)
-	issued, err := by.at[0].Do(t.Context(), issue(policy))
+// holder is a member with a coupon of the policy, and the coupon's id.
+func (a *arena) holder(t *testing.T, by buyer, policy string) (coupon string) {
+	t.Helper()
+	var issued struct{ CouponID string }
+	if _, err := by.at[0].Call(t.Context(), issue(policy), &issued); err != nil {
+		t.Fatalf("get a coupon: %v", err)
+	}
+	return issued.CouponID
+}
+
+// discounted counts orders that were completed with a discount, by member.
+func (a *arena) discounted(t *testing.T, ids []string) map[string]int {
+	t.Helper()
+	rows, err := a.pools["order"].Query(t.Context(), `SELECT user_id, count(*) FROM orders
+		WHERE order_id = ANY ($1) AND discount_amount > 0 AND status = 'COMPLETED' GROUP BY 1`, ids)
 	if err != nil {
 		t.Fatal(err)
 	}
-	coupon := decode[struct{ CouponID string }](t, issued.Body).CouponID
+	counts, member, n := map[string]int{}, "", 0
+	if _, err := pgx.ForEachRow(rows, []any{&member, &n}, func() error { counts[member] = n; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return counts
+}
+
+// One coupon, and 750 orders that want it, by its policy or by its own id: one gets it; the others are
+// cancelled, or pay the full price where they said so. And one whose 250 orders name his coupon twice, in the
+// hope that it counts twice.
+func oneCoupon(t *testing.T, a *arena) {
+	product, policy, by, greedy := a.product(t, 10_000, 100_000), a.policy(t, 3_000, 100), a.buyer(t), a.buyer(t)
+	coupon, twice := a.holder(t, by, policy), a.holder(t, greedy, policy)
 	wants := []fields{
 		{"discountPolicyId": policy, "discountAmount": 3_000, "paymentAmount": 7_000},
 		{"couponIds": []string{coupon}, "discountAmount": 3_000, "paymentAmount": 7_000, "couponFailurePolicy": "PAY_FULL_PRICE"},
-		{"discountPolicyId": policy, "couponIds": []string{coupon}, "discountAmount": 6_000, "paymentAmount": 4_000},
 		{"discountPolicyId": policy, "discountAmount": 3_000, "paymentAmount": 7_000, "couponFailurePolicy": "PAY_FULL_PRICE"},
+		{"discountPolicyId": policy, "couponIds": []string{twice}, "discountAmount": 6_000, "paymentAmount": 4_000},
 	}
 	v := a.fire(t, crowd, func(i int) shot {
-		return shot{by: by, request: fresh(basket(0, line(product, 1, 10_000)).with(wants[i/2%len(wants)]))}
+		who, k := by, i/2%len(wants)
+		if k == len(wants)-1 {
+			who = greedy
+		}
+		return shot{by: who, request: fresh(basket(0, line(product, 1, 10_000)).with(wants[k]))}
+	})
+	ids := v.orders(t)
+	got, discounted := a.outcomes(t, ids), a.discounted(t, ids)
+	if discounted[by.id] != 1 || discounted[greedy.id] != 0 {
+		t.Errorf("%d wins: orders with a discount: %v", discounted[by.id]-1+discounted[greedy.id], discounted)
+	}
+	// Half of them said that they pay the full price; the one that got the coupon may be of either half.
+	if got["COMPLETED"] < crowd/2 || got["COMPLETED"] > crowd/2+1 || got["COMPLETED"]+got["CANCELLED COUPON_REJECTED"] != crowd {
+		t.Errorf("%v; want about %d COMPLETED, and the others CANCELLED COUPON_REJECTED", got, crowd/2)
+	}
+}
+
+// A hundred members, each with one coupon and points for one order, and five orders at once for either: a
+// hundred races of few instead of one of many, so that the two replicas meet at the same row.
+func manySpendTwice(t *testing.T, a *arena) {
+	const members = 100
+	product, policy := a.product(t, 10_000, 100_000), a.policy(t, 3_000, members)
+	spenders := make([]buyer, members)
+	for i := range spenders {
+		spenders[i] = a.crowd[i]
+		a.holder(t, spenders[i], policy)
+		a.granted(t, spenders[i].id, 10_000)
+	}
+	pays := []fields{
+		{"discountPolicyId": policy, "discountAmount": 3_000, "paymentAmount": 7_000},
+		{"pointAmount": 10_000, "paymentAmount": 0, "paymentType": "POINT"},
+	}
+	v := a.fire(t, crowd, func(i int) shot {
+		return shot{by: spenders[i/10], request: fresh(basket(0, line(product, 1, 10_000)).with(pays[i/2%2]))}
 	})
 	ids := v.orders(t)
 	got := a.outcomes(t, ids)
-	var discounted int
-	err = a.pools["order"].QueryRow(t.Context(), `SELECT count(*) FROM orders WHERE order_id = ANY ($1) AND discount_amount > 0
-		AND status IN ('COMPLETED', 'SHIPPED', 'DELIVERED')`, ids).Scan(&discounted)
-	if err != nil {
-		t.Fatal(err)
+	for member, n := range a.discounted(t, ids) {
+		if n > 1 {
+			t.Errorf("%d wins: %s has the discount %d times", n-1, member, n)
+		}
 	}
-	// Half of them said that they pay the full price; the one that got the coupon may be of either half.
-	if discounted != 1 || got["COMPLETED"] < crowd/2 || got["COMPLETED"] > crowd/2+1 || got["COMPLETED"]+got["CANCELLED COUPON_REJECTED"] != crowd {
-		t.Errorf("%d wins: %d orders have the discount; %v", discounted-1, discounted, got)
+	if got["COMPLETED"] != 2*members || len(ids) != crowd {
+		t.Errorf("%d wins: %v; want %d COMPLETED", got["COMPLETED"]-2*members, got, 2*members)
 	}
 }
 
 // An order is cancelled while 999 others want the coupon that it gives back: one of them may get it, no two.
 func couponGivenBack(t *testing.T, a *arena) {
 	product, policy, by := a.product(t, 10_000, 100_000), a.policy(t, 3_000, 100), a.buyer(t)
-	if _, err := by.at[0].Call(t.Context(), issue(policy), nil); err != nil {
-		t.Fatal(err)
-	}
+	a.holder(t, by, policy)
 	body := basket(7_000, line(product, 1, 10_000)).with(fields{"discountPolicyId": policy, "discountAmount": 3_000})
 	first := a.bought(t, by, body)
 	v := a.fire(t, crowd, func(i int) shot {

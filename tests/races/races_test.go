@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 const crowd = 1_000
 
 // patience is how long anything may take here, on a machine that has much else to do.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 // TestRaces runs the attacks one after the other against one system: each has products, policies and, where
 // it counts what one member has, members of its own.
@@ -46,6 +46,7 @@ func TestRaces(t *testing.T) {
 		{"coupon issue limit", couponIssueLimit},
 		{"coupon once per member", couponOncePerMember},
 		{"one coupon in many orders", oneCoupon},
+		{"many spend twice", manySpendTwice},
 		{"a coupon that comes back", couponGivenBack},
 		{"points spent twice", pointsSpent},
 		{"points granted once per key", grantOneKey},
