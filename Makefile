@@ -25,6 +25,13 @@ TEST_FLAGS ?=
 TEST_TIMEOUT ?= 20m
 TEST_FORMAT ?= $(if $(CI),standard-quiet,pkgname)
 
+# How many simulator seeds, from which on; how long chaos or each fuzz target goes on; which mutants.
+SEEDS ?= 10000
+SEED ?= 1
+FOR ?= $(if $(filter fuzz,$(MAKECMDGOALS)),10s,10m)
+ONLY ?=
+CHAOS_FLAGS ?=
+
 # on turns a switch like RACE=1 or FRESH=yes into a word, and 0, no or false into nothing.
 on = $(filter-out 0 no false,$(1))
 
@@ -61,6 +68,23 @@ test-kafka: $(TOOLS)/gotestsum ## The integration suite on real Apache Kafka (ja
 .PHONY: explore
 explore: ## Every interleaving of one order, over the real decide functions
 	go run $(CHOREOGRAPHY) explore
+
+.PHONY: sim
+sim: ## Many orders under seeded faults, over the same functions (SEEDS=10000 SEED=1: the first; TRACE=1: all of it)
+	go run $(CHOREOGRAPHY) simulate -seeds $(SEEDS) -seed $(SEED) $(if $(call on,$(TRACE)),-trace)
+
+.PHONY: mutants
+mutants: ## Take out every rule in turn and see its proof fail (ONLY=regexp: some); writes docs/mutants.md
+	@mkdir -p bin
+	go run ./tests/mutants/cmd/mutants -json bin/mutants.json $(if $(ONLY),-only '$(ONLY)',-doc docs/mutants.md)
+
+.PHONY: chaos
+chaos: ## The system as processes under kills, pauses and cuts (FOR=10m SEED=1); report in bin/chaos (needs java 17+)
+	go run ./tests/chaos/cmd/chaos -for $(FOR) -seed $(SEED) -out bin/chaos $(CHAOS_FLAGS)
+
+.PHONY: fuzz
+fuzz: ## Every fuzz target in turn, each for FOR=10s
+	tools/fuzz.sh $(FOR)
 
 .PHONY: verify
 verify: verify-generated verify-proto verify-format verify-vet verify-modules verify-boundaries ## Generated files, contract, format, vet, go.mod files, boundaries

@@ -146,9 +146,12 @@ func Run[W any](ctx context.Context, cfg Config, parts Parts[W]) error {
 	return nil
 }
 
-// openDatabase migrates and opens the pool. Any number of replicas may do so at once.
+// openDatabase waits for the database, migrates and opens the pool. Any number of replicas may do so at once.
 func (h *Host[W]) openDatabase(ctx context.Context) error {
 	url := h.Config.DatabaseURL.Reveal()
+	if err := pg.Await(ctx, url, h.Log); err != nil {
+		return err
+	}
 	for _, migrate := range []func(context.Context, string) error{engine.Migrate, h.parts.Migrate} {
 		if migrate == nil {
 			continue
