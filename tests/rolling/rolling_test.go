@@ -20,23 +20,17 @@ var (
 // cancelling and getting parcels: old and new work side by side. Then stock stops to publish the former version of its
 // event. Then all goes back. No order is lost, none is late, every order is final, the books agree.
 func TestForwardAndBack(t *testing.T) {
+	next, last := built(t, next), built(t, afterNext)
 	s := start(t, cluster.Options{})
-	if err := next.build(t.Context(), s.next); err != nil {
-		t.Fatal(err)
-	}
-	last := t.TempDir()
-	if err := afterNext.build(t.Context(), last); err != nil {
-		t.Fatal(err)
-	}
 	s.topic("stock.v2")
 	s.shop(12)
 	s.served(30)
-	s.roll(s.next, consumers...)
-	s.roll(s.next, producer)
+	s.roll(next, consumers...)
+	s.roll(next, producer)
 	s.served(30)
 	s.roll(last, producer)
 	s.served(30)
-	s.roll(s.next, producer)
+	s.roll(next, producer)
 	s.roll(s.old, producer)
 	for i := len(consumers) - 1; i > 0; i-- {
 		s.roll(s.old, consumers[i])

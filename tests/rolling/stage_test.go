@@ -39,8 +39,8 @@ type stage struct {
 	history string
 	log     *history.Writer
 	crowd   *client.Client
-	// old and next are folders of programs.
-	old, next string
+	// old is the folder of this version's programs.
+	old string
 
 	leave context.CancelFunc
 	left  chan error
@@ -57,10 +57,20 @@ var shared = sync.OnceValues(func() (string, error) {
 	return dir, cluster.Build(context.Background(), cluster.Program{Dir: dir})
 })
 
+// built builds a version's programs and returns their folder. It comes before start: no cluster idles beside a compiler.
+func built(t *testing.T, v version) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), v.name)
+	if err := v.build(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // start starts the system as this version is, with some goods and members.
 func start(t *testing.T, opts cluster.Options) *stage {
 	t.Helper()
-	s := &stage{t: t, history: filepath.Join(t.TempDir(), "history.jsonl"), next: t.TempDir()}
+	s := &stage{t: t, history: filepath.Join(t.TempDir(), "history.jsonl")}
 	var err error
 	if s.old, err = shared(); err != nil {
 		t.Fatal(err)

@@ -18,14 +18,8 @@ var patient = map[string]map[string]string{"order": {"PENDING_TIMEOUT": "30m"}}
 // A release whose stock publishes only the second version of its event is deployed before those who take it. Nobody reads
 // that topic, so orders wait; once the others are upgraded they read it from its beginning, and every order goes on.
 func TestProducerBeforeItsConsumers(t *testing.T) {
+	next, wrong := built(t, next), built(t, afterNext)
 	s := start(t, cluster.Options{Replicas: 1, ServiceEnvironment: patient})
-	if err := next.build(t.Context(), s.next); err != nil {
-		t.Fatal(err)
-	}
-	wrong := t.TempDir()
-	if err := afterNext.build(t.Context(), wrong); err != nil {
-		t.Fatal(err)
-	}
 	shop := s.open()
 	s.swap(wrong, producer)
 	orders := shop.place(12)
@@ -39,7 +33,7 @@ func TestProducerBeforeItsConsumers(t *testing.T) {
 	if open := shop.open(orders); open != len(orders) {
 		t.Errorf("%d orders of %d wait: want all, as nobody reads what stock says", open, len(orders))
 	}
-	s.swap(s.next, "order", "coupon", "payment", "gateway")
+	s.swap(next, "order", "coupon", "payment", "gateway")
 	shop.settled(orders)
 	s.deaths()
 }
@@ -47,14 +41,8 @@ func TestProducerBeforeItsConsumers(t *testing.T) {
 // Somebody publishes the second version on the first one's topic: those who take the first one know that they ought to
 // understand it, and park the order. After they are upgraded a replay finishes the orders, each step once.
 func TestUnknownVersionParksUntilTheUpgrade(t *testing.T) {
+	next, wrong := built(t, next), built(t, misplaced)
 	s := start(t, cluster.Options{Replicas: 1, ServiceEnvironment: patient})
-	if err := next.build(t.Context(), s.next); err != nil {
-		t.Fatal(err)
-	}
-	wrong := t.TempDir()
-	if err := misplaced.build(t.Context(), wrong); err != nil {
-		t.Fatal(err)
-	}
 	shop := s.open()
 	s.swap(wrong, producer)
 	orders := shop.place(8)
@@ -70,7 +58,7 @@ func TestUnknownVersionParksUntilTheUpgrade(t *testing.T) {
 		})
 	}
 	s.topic("stock.v2")
-	s.swap(s.next, append(services, "gateway")...)
+	s.swap(next, append(services, "gateway")...)
 	for _, service := range services {
 		shop.replay(service)
 	}
