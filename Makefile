@@ -19,6 +19,9 @@ GENERATED := ':(glob)proto/**/*.pb.go' proto/asyncapi.yaml deploy/topics.yaml
 # The integration suite that has to hold on the real broker as well as on the embedded one.
 KAFKA_PACKAGES ?= ./pkg/embed/... ./pkg/kafka/... ./pkg/outbox/... ./pkg/engine/... ./tests/e2e/...
 
+# Suites that start the services as processes of their own on a real Kafka.
+CLUSTER_PACKAGES := ./tests/internal/cluster/... ./tests/chaos/nemesis/... ./tests/rolling/...
+
 # RACE=1 turns the race detector on (needs a C compiler). TEST_FLAGS go to `go test` as they are.
 RACE ?=
 TEST_FLAGS ?=
@@ -50,8 +53,10 @@ up: ## Start everything in one process, seeded (FRESH=1 wipes the data first)
 ##@ Check
 
 .PHONY: test
-test: $(TOOLS)/gotestsum ## Every test that needs no Docker (RACE=1: with the race detector)
-	tools/test.sh --format $(TEST_FORMAT) -- -timeout $(TEST_TIMEOUT) $(if $(call on,$(RACE)),-race) $(TEST_FLAGS) $(PACKAGES)
+test: $(TOOLS)/gotestsum ## Every test that needs no Docker and no java (RACE=1: with the race detector)
+	@cluster=$$(go list $(CLUSTER_PACKAGES)) && all=$$(go list $(PACKAGES)) || exit 1; \
+	tools/test.sh --format $(TEST_FORMAT) -- -timeout $(TEST_TIMEOUT) $(if $(call on,$(RACE)),-race) $(TEST_FLAGS) \
+	  $$(printf '%s\n' "$$all" | grep -vxF "$$cluster")
 
 .PHONY: test-race
 test-race: ## The same under the race detector
@@ -64,6 +69,10 @@ test-kafka: $(TOOLS)/gotestsum ## The integration suite on real Apache Kafka (ja
 	@# One package at a time: each starts a broker of its own.
 	@# The tag adds what kills a broker, and that has to be one of our own.
 	QUADRILLE_TEST_KAFKA=apache tools/test.sh --format $(TEST_FORMAT) -- -timeout $(TEST_TIMEOUT) -count=1 -p 1 $(if $(KAFKA_BROKERS),,-tags apache) $(TEST_FLAGS) $(KAFKA_PACKAGES)
+
+.PHONY: test-cluster
+test-cluster: $(TOOLS)/gotestsum ## Services as processes on Apache Kafka: faults one by one, rolling deploys (java 17+)
+	tools/test.sh --format $(TEST_FORMAT) -- -timeout 40m -p 1 $(TEST_FLAGS) $(CLUSTER_PACKAGES)
 
 .PHONY: explore
 explore: ## Every interleaving of one order, over the real decide functions
