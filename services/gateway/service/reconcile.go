@@ -53,6 +53,10 @@ const (
 	// has to do, as a run must not take the rest of its interval.
 	changedAtOnce = 1000
 	changedMost   = 20_000
+	// changedSlice is the time whose events are listed by one statement, changedOldest how far back a run
+	// looks after a longer rest.
+	changedSlice  = 10 * time.Second
+	changedOldest = time.Hour
 	// openMost bounds the differences that are kept in sight; one more is a group like the others.
 	openMost = 1000
 	// changedPause is waited after each request of a run: with it one member's requests stay below what a
@@ -145,27 +149,41 @@ func (r *reconciler) round(ctx context.Context) error {
 		return store.Mark(ctx, pool, markSuccess, now)
 	}
 	// What happens now is not at rest yet: it is for the next round.
-	since, until := marks[markChanges], now.Add(-r.cfg.Wait)
-	if since.IsZero() {
-		since = until.Add(-r.cfg.Every)
-	}
-	for done := 0; ; {
-		orders, upTo, err := store.Changed(ctx, pool, since, until, changedAtOnce)
-		if err != nil {
-			return err
-		}
-		if err := r.compare(ctx, orders); err != nil {
-			return err
-		}
-		if done += changedAtOnce; upTo.Equal(until) || done >= changedMost {
-			break // what is left out is the sweep's
-		}
-		since = upTo
+	until := now.Add(-r.cfg.Wait)
+	if err := r.changes(ctx, marks[markChanges], until); err != nil {
+		return err
 	}
 	if err := store.Mark(ctx, pool, markChanges, until); err != nil {
 		return err
 	}
 	return store.Mark(ctx, pool, markSuccess, now)
+}
+
+// changes compares the orders that had an event since, and what did not agree before. It goes slice by
+// slice, as one statement over all of a busy time would take too long, and gathers small ones.
+func (r *reconciler) changes(ctx context.Context, since, until time.Time) error {
+	if oldest := until.Add(-changedOldest); since.Before(oldest) {
+		since = oldest
+	}
+	var orders []string
+	for done := 0; since.Before(until) && done < changedMost; {
+		to := since.Add(changedSlice)
+		if to.After(until) {
+			to = until
+		}
+		changed, upTo, err := store.Changed(ctx, r.server.host.Pool, since, to, changedAtOnce)
+		if err != nil {
+			return err
+		}
+		if orders = append(orders, changed...); len(orders) >= changedAtOnce {
+			if err := r.compare(ctx, orders); err != nil {
+				return err
+			}
+			done, orders = done+len(orders), nil
+		}
+		since = upTo
+	}
+	return r.compare(ctx, orders)
 }
 
 // sweep compares everything, slowly.
