@@ -58,7 +58,10 @@ func TestNoFalseAlarmWhileTheShopIsOpen(t *testing.T) {
 // trade places an order of one kind or another, and cancels some at once and some when they are settled.
 func trade(t *testing.T, client rest.Client, product string, kind int) error {
 	body := basket(product, 1, []fields{
-		{}, {"paymentToken": "tok_decline"}, {"pointAmount": 100, "paymentAmount": 900}, {"paymentToken": "tok_slow"},
+		{},
+		{"paymentToken": "tok_decline"},
+		{"pointAmount": 100, "paymentAmount": 900},
+		{"paymentToken": "tok_slow"},
 		{"discountPolicyId": "SPRING", "discountAmount": 300, "paymentAmount": 700},
 		{"discountPolicyId": "SPRING", "discountAmount": 300, "paymentAmount": 700, "couponFailurePolicy": "PAY_FULL_PRICE"},
 		{"pointAmount": 1000, "paymentAmount": 0, "paymentType": "POINT"},
