@@ -104,8 +104,8 @@ func (s *sim) badRelease() {
 func (s *sim) providerDown() {
 	o := []*outage{&s.card.outage, &s.carrier.outage, &s.post.outage}[s.rng.IntN(3)]
 	lasts := s.between(100*time.Millisecond, time.Minute)
-	if s.chance(0.25) {
-		lasts = 2 * remembered
+	if s.chance(0.3) {
+		lasts = s.between(remembered, 4*remembered)
 	}
 	o.until = max(o.until, s.now+lasts)
 	s.tell("providers", "", "one is down for %v", lasts)

@@ -8,9 +8,10 @@ import (
 	"github.com/quadrille-io/quadrille/services/shipping"
 )
 
-// remembered is how long a provider recognises an idempotency key. After that the same request is a new
-// one; its books, by key, it keeps for ever.
-const remembered = 30 * time.Minute
+// remembered is how long a provider recognises an idempotency key: here less than outages last, as a real
+// one's day is less than an outage may last, and more than a request is under way. After that the same
+// request is a new one; its books, by key, it keeps for ever.
+const remembered = 3 * time.Minute
 
 // outage is a provider that refuses everything for a while.
 type outage struct {
@@ -309,8 +310,15 @@ func (r *replica) webhook(p *parcel, id string, signed time.Time, answered func(
 			answered(false)
 			return
 		}
-		r.do(request{
-			member: "webhook/" + carrierName, key: id, command: shipping.Track{OrderID: p.order, Outcome: stands},
-		}, func(a answer, err error) { answered(err == nil && a.status == 204) })
+		// The carrier's word is on its way back while the parcel may move on, and another webhook overtake.
+		back := r.between(time.Millisecond, 50*time.Millisecond)
+		if r.hit(WebhookLate) {
+			back = r.between(100*time.Millisecond, 10*time.Second)
+		}
+		r.after(back, func() {
+			r.do(request{
+				member: "webhook/" + carrierName, key: id, command: shipping.Track{OrderID: p.order, Outcome: stands},
+			}, func(a answer, err error) { answered(err == nil && a.status == 204) })
+		})
 	})
 }
