@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -49,26 +50,37 @@ func sameAnswer(t *testing.T, answers []engine.Answer, errs []error) {
 	}
 }
 
-// In one batch, and over several: one that has just begun makes the others gather for a pace.
+// Those that come while a batch is decided are one batch: here the one before them waits for a connection until all
+// have come.
 func TestParallelRequestsWithOneKeyAreOneDecision(t *testing.T) {
 	t.Parallel()
-	for name, pace := range map[string]time.Duration{"one batch": 500 * time.Millisecond, "several": time.Microsecond} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newStage(t)
-			n := s.start(t, tuned(func(t *engine.Tuning) { t.Pace = pace }))
-			_, err := n.engine.Do(t.Context(), restocking("before", "Q", 1))
-			check(t, err)
-			requests := make([]engine.Request, 60)
-			for i := range requests {
-				requests[i] = restocking("k", "Q", 7)
-			}
-			answers, errs := all(t, requests, n)
-			sameAnswer(t, answers, errs)
-			if left := s.count(t, `SELECT quantity FROM product WHERE id = 'Q'`); left != 8 || len(s.emitted(t)) != 2 {
-				t.Errorf("%d pieces and %d events: want 8 and 2", left, len(s.emitted(t)))
-			}
-		})
+	s := newStage(t)
+	gate := newGate()
+	// Nobody else asks for a connection meanwhile: no sweep is near, and the consumer has caught up.
+	n := s.start(t, tuned(func(t *engine.Tuning) { t.Sweep = time.Hour }), func(set *setup) { set.pool.PrepareConn = gate.pass })
+	s.becomes(t, partitions, `SELECT count(*) FROM fence`)
+	gate.shut()
+	// Who has gone away already does not wait; the command is under way all the same.
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if _, err := n.engine.Do(gone, restocking("before", "Q", 1)); err == nil {
+		t.Fatal("answered without a connection")
+	}
+	gate.waited(t)
+	requests := make([]engine.Request, 60)
+	for i := range requests {
+		requests[i] = restocking("k", "Q", 7)
+	}
+	var answers []engine.Answer
+	var errs []error
+	var answered sync.WaitGroup
+	answered.Go(func() { answers, errs = all(t, requests, n) })
+	eventually(t, "many commands wait behind the first", true, func() (bool, error) { return engine.Queued(n.engine) > len(requests)/2, nil })
+	gate.open()
+	answered.Wait()
+	sameAnswer(t, answers, errs)
+	if left := s.count(t, `SELECT quantity FROM product WHERE id = 'Q'`); left != 8 || len(s.emitted(t)) != 2 {
+		t.Errorf("%d pieces and %d events: want 8 and 2", left, len(s.emitted(t)))
 	}
 }
 

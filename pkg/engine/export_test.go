@@ -32,3 +32,6 @@ func MakeCall[W any](ctx context.Context, e *Engine[W], c Call, claimedAt time.T
 func TakeAnswer[W any](ctx context.Context, e *Engine[W], c Call, outcome flow.Command) error {
 	return e.worker.answer(ctx, c, outcome)
 }
+
+// Queued is how many commands, answers and deadlines wait for the next batch.
+func Queued[W any](e *Engine[W]) int { return len(e.lane.queue) }

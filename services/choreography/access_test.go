@@ -170,8 +170,11 @@ func (p principal) works(t *testing.T, as func(string, ...kgo.Opt) *kgo.Client) 
 			t.Errorf("looks at its topics' copies: %v", err)
 		}
 	}
-	if p.Group == "" {
+	if len(p.Read) == 0 {
 		return
+	}
+	if p.Group != p.Name {
+		t.Errorf("reads in group %q: want one of its own name", p.Group)
 	}
 	for group, want := range map[string]bool{p.Group: true, "somebody-elses": false} {
 		var offsets kadm.Offsets

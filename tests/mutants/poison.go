@@ -125,7 +125,7 @@ var poisonMutants = []Mutant{
 			{command, "		case leader == nil:\n", "		case leader == nil || leader != nil:\n"},
 			{command, "	if tag.RowsAffected() != int64(n) {\n", "	if tag.RowsAffected() > int64(n) {\n"}, // or the batch would never commit
 		},
-		Proof: part(engineTests, "TestParallelRequestsWithOneKeyAreOneDecision", "one_batch"),
+		Proof: test(engineTests, "TestParallelRequestsWithOneKeyAreOneDecision"),
 	},
 	{
 		Name: "a key is good for another body", Lines: []string{"28"}, Kind: "I",
@@ -141,8 +141,11 @@ var poisonMutants = []Mutant{
 	},
 	{
 		Name: "the answer of a call that was claimed anew counts", Lines: []string{"29"}, Kind: "I",
-		Rule:  "an answer counts for the attempt it was given to",
-		Edits: []Edit{{calling, "c.attempts = k.attempt AND c.state = $5", "c.attempts >= k.attempt AND c.state IN ($4, $5)"}},
+		Rule: "an answer counts for the attempt it was given to",
+		Edits: []Edit{
+			{calling, "c.attempts = k.attempt AND c.state = $5", "c.attempts >= k.attempt AND c.state IN ($4, $5)"},
+			{calling, "RETURNING c.subject, c.kind, c.attempts`, ids", "RETURNING c.subject, c.kind, k.attempt`, ids"},
+		},
 		Proof: test(engineTests, "TestACallOfADeadWorkerIsMadeAgain"),
 	},
 	{

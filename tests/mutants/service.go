@@ -8,7 +8,7 @@ var serviceMutants = []Mutant{
 		Name: "products are locked in the order in which a batch names them", Lines: []string{"22"}, Kind: "I",
 		Rule:  "sorted locks on hot rows",
 		Edits: []Edit{{"services/stock/internal/store/product.go", "ORDER BY product_id FOR NO KEY UPDATE`", "ORDER BY random() FOR NO KEY UPDATE`"}},
-		Proof: test("./services/stock/internal/store", "TestConcurrentBatchesNeverOversell"),
+		Proof: test("./services/stock/internal/store", "TestProductsAreLockedInKeyOrder"),
 	},
 	{
 		Name: "stock takes pieces for an order whose undo came first", Lines: []string{"25"}, Kind: "I",

@@ -280,6 +280,11 @@ func TestUndoBeforeDo(t *testing.T) {
 	r.Publish(order, decreased(order, "kim", terms("tok_ok", 0)))
 	r.Publish(order, cancelled(order, "kim"))
 	r.CaughtUp()
+	// Nothing is under way either: what a call comes to would be seen too late here.
+	var calls int
+	if err := r.Pool.QueryRow(t.Context(), `SELECT count(*) FROM call WHERE subject = $1`, order).Scan(&calls); err != nil || calls != 0 {
+		t.Errorf("%d calls were asked for: %v", calls, err)
+	}
 	if n := r.Emitted(order); n != 1 {
 		t.Errorf("the late trigger or the second undo was answered: %d events", n)
 	}
