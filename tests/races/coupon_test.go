@@ -5,8 +5,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/quadrille-io/quadrille/services/quadrille/rest"
 )
 
@@ -52,16 +50,8 @@ func (a *arena) holder(t *testing.T, by buyer, policy string) (coupon string) {
 // discounted counts orders that were completed with a discount, by member.
 func (a *arena) discounted(t *testing.T, ids []string) map[string]int {
 	t.Helper()
-	rows, err := a.pools["order"].Query(t.Context(), `SELECT user_id, count(*) FROM orders
+	return a.count(t, "order", `SELECT user_id, count(*) FROM orders
 		WHERE order_id = ANY ($1) AND discount_amount > 0 AND status = 'COMPLETED' GROUP BY 1`, ids)
-	if err != nil {
-		t.Fatal(err)
-	}
-	counts, member, n := map[string]int{}, "", 0
-	if _, err := pgx.ForEachRow(rows, []any{&member, &n}, func() error { counts[member] = n; return nil }); err != nil {
-		t.Fatal(err)
-	}
-	return counts
 }
 
 // One coupon, and 750 orders that want it, by its policy or by its own id: one gets it; the others are
@@ -85,11 +75,12 @@ func oneCoupon(t *testing.T, a *arena) {
 	})
 	ids := v.orders(t)
 	got, discounted := a.outcomes(t, ids), a.discounted(t, ids)
-	if discounted[by.id] != 1 || discounted[greedy.id] != 0 {
-		t.Errorf("%d wins: orders with a discount: %v", discounted[by.id]-1+discounted[greedy.id], discounted)
+	lost := got[notCharged]
+	if n := discounted[by.id]; n > 1 || n+lost < 1 || discounted[greedy.id] != 0 {
+		t.Errorf("%d wins: orders with a discount: %v", n-1+discounted[greedy.id], discounted)
 	}
 	// Half of them said that they pay the full price; the one that got the coupon may be of either half.
-	if got["COMPLETED"] < crowd/2 || got["COMPLETED"] > crowd/2+1 || got["COMPLETED"]+got["CANCELLED COUPON_REJECTED"] != crowd {
+	if got["COMPLETED"] < crowd/2-lost || got["COMPLETED"] > crowd/2+1 || got["COMPLETED"]+lost+got["CANCELLED COUPON_REJECTED"] != crowd {
 		t.Errorf("%v; want about %d COMPLETED, and the others CANCELLED COUPON_REJECTED", got, crowd/2)
 	}
 }
@@ -119,7 +110,7 @@ func manySpendTwice(t *testing.T, a *arena) {
 			t.Errorf("%d wins: %s has the discount %d times", n-1, member, n)
 		}
 	}
-	if got["COMPLETED"] != 2*members || len(ids) != crowd {
+	if got["COMPLETED"] > 2*members || got["COMPLETED"] < 2*members-got[notCharged] || len(ids) != crowd {
 		t.Errorf("%d wins: %v; want %d COMPLETED", got["COMPLETED"]-2*members, got, 2*members)
 	}
 }
@@ -138,7 +129,7 @@ func couponGivenBack(t *testing.T, a *arena) {
 	})
 	ids := slices.DeleteFunc(v.orders(t), func(id string) bool { return id == first })
 	got := a.outcomes(t, ids)
-	if got["COMPLETED"] > 1 || got["COMPLETED"]+got["CANCELLED COUPON_REJECTED"] != crowd-1 || a.having(t, []string{first}, "CANCELLED") != 1 {
+	if got["COMPLETED"] > 1 || got["COMPLETED"]+got["CANCELLED COUPON_REJECTED"]+got[notCharged] != crowd-1 || a.having(t, []string{first}, "CANCELLED") != 1 {
 		t.Errorf("%d wins: %v", got["COMPLETED"]-1, got)
 	}
 }

@@ -39,8 +39,9 @@ func pointsSpent(t *testing.T, a *arena) {
 		return shot{by: by, request: fresh(basket(0, line(product, 1, 1_500)).with(pays[i/2%2]))}
 	})
 	got := a.outcomes(t, v.orders(t))
-	if got["COMPLETED"] != 10 || got["CANCELLED PAYMENT_DECLINED"] != crowd-10 {
-		t.Errorf("%d wins: %v; want 10 COMPLETED", got["COMPLETED"]-10, got)
+	lost := got[notCharged]
+	if n := got["COMPLETED"]; n > 10 || n < 10-lost || n+lost+got["CANCELLED PAYMENT_DECLINED"] != crowd {
+		t.Errorf("%d wins: %v; want 10 COMPLETED", n-10, got)
 	}
 }
 
