@@ -150,7 +150,10 @@ func TestACallOfADeadWorkerIsMadeAgain(t *testing.T) {
 	under, released := make(chan engine.Call, 1), make(chan struct{})
 	release := sync.OnceFunc(func() { close(released) })
 	dead := s.start(t, short, calling(func(_ context.Context, c engine.Call) (flow.Command, error) {
-		under <- c
+		select {
+		case under <- c:
+		default: // made again, as its lease was over before the machine got on
+		}
 		<-released
 		return labelled{order: c.Subject, number: 99}, nil
 	}))
