@@ -39,10 +39,15 @@ func FuzzArrival(f *testing.F) {
 	f.Add("quadrille.order.v1.OrderCreated", "0190a3a0000070008000000000000001", strings.Repeat("o", 2000), "", "", []byte{0x0a, 0x01, 'p'})
 	f.Fuzz(func(t *testing.T, eventType, id, subject, key, correlation string, value []byte) {
 		record := &kgo.Record{Key: []byte(key), Value: value, Headers: []kgo.RecordHeader{
-			{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "content-type", Value: []byte(kafka.ContentType)},
-			{Key: "ce_id", Value: []byte(id)}, {Key: "ce_type", Value: []byte(eventType)}, {Key: "ce_source", Value: []byte("/quadrille/x")},
-			{Key: "ce_subject", Value: []byte(subject)}, {Key: "ce_time", Value: []byte("2026-01-01T00:00:00Z")},
-			{Key: "ce_sequence", Value: []byte("1")}, {Key: "ce_correlationid", Value: []byte(correlation)},
+			{Key: "ce_specversion", Value: []byte("1.0")},
+			{Key: "content-type", Value: []byte(kafka.ContentType)},
+			{Key: "ce_id", Value: []byte(id)},
+			{Key: "ce_type", Value: []byte(eventType)},
+			{Key: "ce_source", Value: []byte("/quadrille/x")},
+			{Key: "ce_subject", Value: []byte(subject)},
+			{Key: "ce_time", Value: []byte("2026-01-01T00:00:00Z")},
+			{Key: "ce_sequence", Value: []byte("1")},
+			{Key: "ce_correlationid", Value: []byte(correlation)},
 		}}
 		for _, raw := range []bool{false, true} {
 			a := &arrival{record: record, topic: "order.v1"}
