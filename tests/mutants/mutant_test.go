@@ -101,3 +101,25 @@ func TestSeededLinesExist(t *testing.T) {
 		}
 	}
 }
+
+// Without a mutant every proof is run, together with others of its package.
+func TestGroups(t *testing.T) {
+	t.Parallel()
+	tests := func(p Proof) Mutant { return Mutant{Proof: p} }
+	got := groups([]Mutant{
+		tests(test("./a", "TestA")), tests(Proof{Seeds: 5}), tests(part("./a", "TestB", "one")), tests(test("./b", "TestC")),
+		tests(Proof{Seeds: 50}), tests(test("./a", "TestA")), tests(part("./a", "TestB", "two")), tests(test("./a", "TestD", "-short")),
+	})
+	want := []struct {
+		proofs, seeds int
+		run           string
+	}{{3, 0, "^(TestA)$|^TestB$"}, {1, 50, ""}, {1, 0, "^(TestC)$"}, {1, 0, "^(TestD)$"}}
+	if len(got) != len(want) {
+		t.Fatalf("%d groups: %+v", len(got), got)
+	}
+	for i, g := range got {
+		if len(g.proofs) != want[i].proofs || g.whole.Seeds != want[i].seeds || g.whole.Run != want[i].run {
+			t.Errorf("group %d is %+v, want %+v", i, g, want[i])
+		}
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"sync"
 	"time"
 )
@@ -61,51 +60,6 @@ func (r Runner) Run(ctx context.Context, all []Mutant) ([]Result, error) {
 		r.try(ctx, m, &results[i])
 	}, func(i int) { r.Tell(results[i]) })
 	return results, context.Cause(ctx)
-}
-
-// baselines runs each proof as it is. What fails then would fail with any mutant, and prove nothing.
-func (r Runner) baselines(ctx context.Context, all []Mutant) map[string]error {
-	var proofs []Proof
-	for _, m := range all {
-		i := slices.IndexFunc(proofs, func(p Proof) bool { return p.key() == m.Proof.key() })
-		if i < 0 {
-			proofs = append(proofs, m.Proof)
-		} else {
-			// The simulator without a mutant, for as many seeds as any mutant is given.
-			proofs[i].Seeds = max(proofs[i].Seeds, m.Proof.Seeds)
-		}
-	}
-	failed := make([]error, len(proofs))
-	results := make([]Result, len(proofs))
-	r.each(ctx, len(proofs), func(i int) {
-		began := time.Now()
-		failed[i] = r.baseline(ctx, proofs[i])
-		results[i] = Result{
-			Name: "without a mutant: " + proofs[i].String(), Proof: proofs[i].String(), Killed: true,
-			Seconds: time.Since(began).Seconds(),
-		}
-		if failed[i] != nil {
-			results[i].Error = failed[i].Error()
-		}
-	}, func(i int) { r.Tell(results[i]) })
-	errs := map[string]error{}
-	for i, p := range proofs {
-		errs[p.key()] = failed[i]
-	}
-	return errs
-}
-
-func (r Runner) baseline(ctx context.Context, p Proof) error {
-	dir, err := os.MkdirTemp("", "mutant-")
-	if err != nil {
-		return fmt.Errorf("make a folder: %w", err)
-	}
-	defer os.RemoveAll(dir)
-	o, err := prove(ctx, r.Root, dir, "", p)
-	if err == nil && o.failed {
-		err = fmt.Errorf("%s", o.first)
-	}
-	return err
 }
 
 // try runs one mutant.
