@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/quadrille-io/quadrille/pkg/web"
 	"github.com/quadrille-io/quadrille/services/quadrille/local"
@@ -120,18 +121,23 @@ func strangeBodies(t *testing.T, w town) {
 		text = strings.ReplaceAll(text, "{n}", strconv.FormatInt(n.Add(1), 10))
 		path := strings.ReplaceAll(b.path, "{order}", order)
 		what = fmt.Sprintf("%s: %s %s with %.300s", b.service, b.method, path, text)
-		req, err := http.NewRequestWithContext(t.Context(), b.method, w.URL(b.service)+path, strings.NewReader(text))
-		if err != nil {
-			t.Error(err)
-			return what, got, false
+		for begin := time.Now(); ; {
+			req, err := http.NewRequestWithContext(t.Context(), b.method, w.URL(b.service)+path, strings.NewReader(text))
+			if err != nil {
+				t.Error(err)
+				return what, got, false
+			}
+			req.Header.Set("Content-Type", "application/json")
+			req.Header.Set("Authorization", "Bearer "+token)
+			got, err = ask(req)
+			if err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+			if got.Status != http.StatusServiceUnavailable || !got.Problem().Retryable || time.Since(begin) > patience {
+				return what, got, err == nil
+			}
+			// A busy machine: the gateway waits for the services it asks only so long, and says so.
 		}
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("Authorization", "Bearer "+token)
-		got, err = ask(req)
-		if err != nil {
-			t.Errorf("%s: %v", what, err)
-		}
-		return what, got, err == nil
 	}
 	statuses := sync.Map{}
 	each(16, bodies, func(b body) {
@@ -139,7 +145,10 @@ func strangeBodies(t *testing.T, w town) {
 			t.Errorf("%s: answered %d %s, want it taken as it is", what, got.Status, got.Body)
 		}
 		for _, text := range spoilt(t, b.text) {
-			for _, value := range values {
+			for i, value := range values {
+				if b.service == "gateway" && i%4 > 0 {
+					continue // it asks three services for each, and order reads the same body
+				}
 				if what, got, ok := post(b, strings.ReplaceAll(text, hole, expand(value))); ok {
 					statuses.Store(got.Status, true)
 					sane(t, what, got)
