@@ -14,7 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/sasl/scram"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/quadrille-io/quadrille/pkg/embed"
@@ -36,7 +36,7 @@ type principal struct {
 	Group       string
 }
 
-const method, password = "SCRAM-SHA-256", "password"
+const method, password = "PLAIN", "password"
 
 // rules are the principal's access rules, made of its lines as the file's comment says, and of nothing else.
 func (p principal) rules() (rules []kfake.ACL) {
@@ -83,7 +83,7 @@ func guarded(t *testing.T) (access, func(name string, opts ...kgo.Opt) *kgo.Clie
 	as := func(name string, more ...kgo.Opt) *kgo.Client {
 		t.Helper()
 		opts := append([]kgo.Opt{
-			kgo.SeedBrokers(broker.Addrs()...), kgo.SASL(scram.Auth{User: name, Pass: password}.AsSha256Mechanism()),
+			kgo.SeedBrokers(broker.Addrs()...), kgo.SASL(plain.Auth{User: name, Pass: password}.AsMechanism()),
 			kgo.MetadataMinAge(10 * time.Millisecond),
 		}, more...)
 		client, err := kgo.NewClient(opts...)
