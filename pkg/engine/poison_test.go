@@ -302,6 +302,9 @@ func TestTransientFailuresParkNobody(t *testing.T) {
 			holder, err := s.pool.Begin(t.Context())
 			check(t, err)
 			t.Cleanup(func() { _ = holder.Rollback(context.Background()) }) // or the pool would wait for it
+			// It idles for as long as the batches take, on a busy machine longer than a service may.
+			_, err = holder.Exec(t.Context(), `SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL transaction_timeout = 0`)
+			check(t, err)
 			_, err = holder.Exec(t.Context(), `LOCK TABLE held`)
 			check(t, err)
 			var failed atomic.Int64

@@ -151,7 +151,7 @@ func TestStudyOursUnderTakeovers(t *testing.T) {
 	c := newCarousel(s, least+10)
 	c.run(t)
 	s.write(t)
-	testkit.Eventually(t, time.Minute, func() error {
+	testkit.Eventually(t, 4*time.Minute, func() error {
 		if n := s.waiting(t); n > 0 {
 			return fmt.Errorf("%d rows are still in the outbox after %d take-overs", n, c.takeovers.Load())
 		}
