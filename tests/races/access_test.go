@@ -81,10 +81,7 @@ const (
 func (a *arena) site(t *testing.T) *site {
 	t.Helper()
 	s := &site{arena: a, document: a.readDocument(t), owner: a.buyer(t), product: a.product(t, 2_000, 100_000), policy: a.policy(t, 500, 1_000)}
-	var coupon struct{ CouponID string }
-	if _, err := s.owner.at[0].Call(t.Context(), issue(s.policy), &coupon); err != nil {
-		t.Fatal(err)
-	}
+	coupon := a.holder(t, s.owner, s.policy)
 	a.granted(t, s.owner.id, 100_000)
 	s.order = a.bought(t, s.owner, basket(1_000, line(s.product, 1, 2_000)).with(fields{
 		"discountPolicyId": s.policy, "discountAmount": 500, "pointAmount": 500,
@@ -93,7 +90,7 @@ func (a *arena) site(t *testing.T) *site {
 	if err != nil || len(bookings) != 1 {
 		t.Fatalf("%v: %v", bookings, err)
 	}
-	s.secrets = []string{s.owner.id, coupon.CouponID, bookings[0].TrackingNumber, bookings[0].BookingID}
+	s.secrets = []string{s.owner.id, coupon, bookings[0].TrackingNumber, bookings[0].BookingID}
 	if slices.Contains(s.secrets, "") {
 		t.Fatalf("a secret is not known: %q", s.secrets)
 	}
@@ -267,7 +264,7 @@ func (d door) request(s *site, method string) rest.Request {
 // that owns it, which must not rely on the gateway.
 func matrix(t *testing.T, s *site) {
 	tried := 0
-	knock := func(call, method string, d door, base, port string) {
+	knock := func(path, method string, d door, base, port string) {
 		methods := []string{method}
 		if method == http.MethodGet {
 			methods = append(methods, http.MethodHead)
@@ -275,21 +272,21 @@ func matrix(t *testing.T, s *site) {
 		for name, client := range s.principals {
 			for _, method := range methods {
 				client.BaseURL = base
-				s.knock(t, call+" at "+port+" as "+name, name, client, d, method)
+				s.knock(t, path+" at "+port+" as "+name, name, client, d, method)
 				tried++
 			}
 		}
 	}
 	for call, d := range doors {
-		method, _, _ := strings.Cut(call, " ")
-		knock(call, method, d, s.replicas[0].GatewayURL(), "the gateway")
+		method, path, _ := strings.Cut(call, " ")
+		knock(path, method, d, s.replicas[0].GatewayURL(), "the gateway")
 		if d.service != "" {
-			knock(call, method, d, s.replicas[0].URL(d.service), "the port of "+d.service)
+			knock(path, method, d, s.replicas[0].URL(d.service), "the port of "+d.service)
 		}
 	}
 	for call, d := range inner() {
-		method := strings.Fields(call)[1]
-		knock(call, method, d, s.replicas[0].URL(d.service), "the port of "+d.service)
+		words := strings.Fields(call)
+		knock(words[2], words[1], d, s.replicas[0].URL(d.service), "the port of "+d.service)
 	}
 	s.saw("%d requests at %d endpoints", tried, len(doors)+len(inner()))
 }
@@ -367,9 +364,10 @@ func inAnothersName(t *testing.T, s *site) {
 			}
 		}
 	}
-	// The owner's coupon, by its own id.
+	// The owner's coupon, by its own id, which he has not spent.
+	coupon := s.holder(t, s.owner, s.arena.policy(t, 500, 1))
 	res, err := s.principals[another].Do(t.Context(), fresh(s.basket().with(fields{
-		"couponIds": []string{s.secrets[1]}, "discountAmount": 500, "paymentAmount": 1_500,
+		"couponIds": []string{coupon}, "discountAmount": 500, "paymentAmount": 1_500,
 	})))
 	if err != nil {
 		t.Fatal(err)
