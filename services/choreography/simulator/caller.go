@@ -28,7 +28,7 @@ func (w *worker) call(c *claimedCall, end outcome) {
 	case shipping.CancelCall:
 		w.cancel(c, body, end)
 	case mailer.MailCall:
-		w.remote(c, w.post.up(), func() { w.post.take(body) }, func(err error) {
+		w.remote(c, &w.post.outage, func() { w.post.take(body) }, func(err error) {
 			if err != nil {
 				end(nil, err)
 				return
@@ -42,7 +42,7 @@ func (w *worker) call(c *claimedCall, end outcome) {
 func (w *worker) charge(c *claimedCall, body payment.ChargeCall, end outcome) {
 	send := func() {
 		var made charge
-		w.remote(c, w.card.up(), func() { made = w.card.charge(body) }, func(err error) {
+		w.remote(c, &w.card.outage, func() { made = w.card.charge(body) }, func(err error) {
 			switch {
 			case err == nil:
 				end(made.charged(body.OrderID), nil)
@@ -58,7 +58,7 @@ func (w *worker) charge(c *claimedCall, body payment.ChargeCall, end outcome) {
 		return
 	}
 	var known charge
-	w.remote(c, w.card.up(), func() { known = w.card.ask(body.Key) }, func(err error) {
+	w.remote(c, &w.card.outage, func() { known = w.card.ask(body.Key) }, func(err error) {
 		switch {
 		case err != nil:
 			end(nil, err)
@@ -77,7 +77,7 @@ func (w *worker) chargeKey(c *claimedCall, body payment.KeyCall, end outcome) {
 	if c.kind == payment.CallVoid {
 		act = func() { known = w.card.void(body.Key) }
 	}
-	w.remote(c, w.card.up(), act, func(err error) {
+	w.remote(c, &w.card.outage, act, func(err error) {
 		switch {
 		case err != nil:
 			end(nil, err)
@@ -106,14 +106,14 @@ func (w *worker) refund(c *claimedCall, body payment.RefundCall, end outcome) {
 	}
 	send := func() {
 		var made refund
-		w.remote(c, w.card.up(), func() { made = w.card.refund(body) }, func(err error) { heard(made, err) })
+		w.remote(c, &w.card.outage, func() { made = w.card.refund(body) }, func(err error) { heard(made, err) })
 	}
 	if c.attempt == 1 && !asking {
 		send()
 		return
 	}
 	var known refund
-	w.remote(c, w.card.up(), func() { known = w.card.askRefund(body.Key) }, func(err error) {
+	w.remote(c, &w.card.outage, func() { known = w.card.askRefund(body.Key) }, func(err error) {
 		if err == nil && known.outcome == "" {
 			send()
 			return
@@ -126,7 +126,7 @@ func (w *worker) refund(c *claimedCall, body payment.RefundCall, end outcome) {
 func (w *worker) book(c *claimedCall, body shipping.BookCall, end outcome) {
 	send := func() {
 		var made shipping.Outcome
-		w.remote(c, w.carrier.up(), func() { made = w.carrier.book(body) }, func(err error) {
+		w.remote(c, &w.carrier.outage, func() { made = w.carrier.book(body) }, func(err error) {
 			switch {
 			case err == nil:
 				end(shipping.Booked{OrderID: body.OrderID, Outcome: made}, nil)
@@ -142,7 +142,7 @@ func (w *worker) book(c *claimedCall, body shipping.BookCall, end outcome) {
 		return
 	}
 	var known shipping.Outcome
-	w.remote(c, w.carrier.up(), func() { known = w.carrier.ask(body.Key) }, func(err error) {
+	w.remote(c, &w.carrier.outage, func() { known = w.carrier.ask(body.Key) }, func(err error) {
 		switch {
 		case err != nil:
 			end(nil, err)
@@ -161,7 +161,7 @@ func (w *worker) bookingKey(c *claimedCall, body shipping.KeyCall, end outcome) 
 	if c.kind == shipping.CallVoid {
 		act = func() { known = w.carrier.void(body.Key) }
 	}
-	w.remote(c, w.carrier.up(), act, func(err error) {
+	w.remote(c, &w.carrier.outage, act, func(err error) {
 		switch {
 		case err != nil:
 			end(nil, err)
@@ -189,12 +189,12 @@ func (w *worker) cancel(c *claimedCall, body shipping.CancelCall, end outcome) {
 			end(nil, err)
 		}
 	}
-	send := func() { w.remote(c, w.carrier.up(), func() { stands = w.carrier.cancel(body.BookingID) }, heard) }
+	send := func() { w.remote(c, &w.carrier.outage, func() { stands = w.carrier.cancel(body.BookingID) }, heard) }
 	if !asking {
 		send()
 		return
 	}
-	w.remote(c, w.carrier.up(), func() { stands = w.carrier.status(body.BookingID) }, func(err error) {
+	w.remote(c, &w.carrier.outage, func() { stands = w.carrier.status(body.BookingID) }, func(err error) {
 		if err == nil && stands.State == shipping.ParcelBooked {
 			send()
 			return

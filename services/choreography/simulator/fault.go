@@ -118,7 +118,7 @@ var faultKinds = [faults]faultKind{
 	TimeoutActed:       {name: "provider time-out, acted", chance: 0.08},
 	TimeoutLost:        {name: "provider time-out, not acted", chance: 0.08},
 	TimeoutLate:        {name: "provider time-out, acts late", chance: 0.08},
-	CutActed:           {name: "connection cut, acted", chance: 0.08},
+	CutActed:           {name: "connection cut, acted", chance: 0.1},
 	ProviderDown:       {name: "provider down", times: 3},
 	WebhookLate:        {name: "late webhook", chance: 0.3},
 	WebhookTwice:       {name: "repeated webhook", chance: 0.3},
@@ -158,6 +158,9 @@ type plan struct {
 // enable draws the seed's faults: none now and then, usually a third of them.
 func (s *sim) enable() {
 	s.plan.end = s.between(20*time.Second, 3*time.Minute)
+	if s.chance(0.3) {
+		s.plan.end = s.between(3*time.Minute, 15*time.Minute) // nobody mends anything for long
+	}
 	share := []float64{0, 0.15, 0.3, 0.3, 0.5, 0.8}[s.rng.IntN(6)]
 	for f := range faults {
 		s.plan.enabled[f] = s.rng.Float64() < share

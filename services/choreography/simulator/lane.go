@@ -276,8 +276,16 @@ func (r *replica) sweep() {
 	if len(due) == 0 {
 		return
 	}
+	if r.sweeping {
+		return
+	}
+	r.sweeping = true
+	next := func() {
+		r.sweeping = false
+		r.sweep()
+	}
 	if db.down || !r.caughtUp() {
-		r.after(sweepEvery, r.sweep)
+		r.after(sweepEvery, next)
 		return
 	}
 	waiting := len(due)
@@ -285,7 +293,7 @@ func (r *replica) sweep() {
 		w := &work{item: item{input: flow.Input{Kind: flow.KindDeadline, Subject: id, Msg: order.Due{OrderID: id}}}}
 		w.done = func(error) {
 			if waiting--; waiting == 0 {
-				r.after(sweepEvery, r.sweep)
+				r.after(sweepEvery, next)
 			}
 		}
 		r.lane.submit(w)

@@ -105,7 +105,7 @@ func (s *sim) providerDown() {
 	o := []*outage{&s.card.outage, &s.carrier.outage, &s.post.outage}[s.rng.IntN(3)]
 	lasts := s.between(100*time.Millisecond, time.Minute)
 	if s.chance(0.3) {
-		lasts = s.between(remembered, 4*remembered)
+		lasts = s.between(remembered, 8*remembered)
 	}
 	o.until = max(o.until, s.now+lasts)
 	s.tell("providers", "", "one is down for %v", lasts)
@@ -113,12 +113,17 @@ func (s *sim) providerDown() {
 
 func (s *sim) serviceDown() {
 	v := s.anyService()
+	longest := 90 * time.Second
+	if s.chance(0.4) {
+		longest = 6 * remembered // long enough for everything that waits for it to run out
+	}
 	s.tell(v.name, "", "all processes are DOWN")
+	lasts := s.between(time.Second, longest)
 	for _, r := range v.replicas {
 		if r.alive {
 			r.kill()
 		}
-		s.after(s.between(time.Second, 90*time.Second), r.start)
+		s.after(lasts+s.between(0, 5*time.Second), r.start)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // remembered is how long a provider recognises an idempotency key: here less than outages last, as a real
 // one's day is less than an outage may last, and more than a request is under way. After that the same
 // request is a new one; its books, by key, it keeps for ever.
-const remembered = 3 * time.Minute
+const remembered = 90 * time.Second
 
 // outage is a provider that refuses everything for a while.
 type outage struct {
@@ -20,6 +20,14 @@ type outage struct {
 }
 
 func (o *outage) up() bool { return o.sim.now >= o.until }
+
+// fall is an outage that begins in the middle of a request.
+func (o *outage) fall() {
+	if o.sim.chance(0.4) {
+		o.until = max(o.until, o.sim.now+o.sim.between(time.Second, 6*remembered))
+		o.sim.tell("providers", "", "one falls in the middle of a request")
+	}
+}
 
 // charge is what the card provider knows of a key.
 type charge struct {

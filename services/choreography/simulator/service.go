@@ -163,6 +163,8 @@ type replica struct {
 	lane     *lane
 	worker   *worker
 	relay    *relay
+	// sweeping: deadlines are being dealt with, or will be looked for again soon.
+	sweeping bool
 	// ends are the ends of the logs when it started: deadlines wait until they are handled.
 	ends []int
 }
@@ -196,7 +198,7 @@ func (r *replica) start() {
 	if r.alive {
 		return
 	}
-	r.alive, r.pausedUntil = true, 0
+	r.alive, r.pausedUntil, r.sweeping = true, 0, false
 	r.life++
 	r.tell(r.name, "", "starts")
 	r.consumer, r.lane = newConsumer(r), &lane{replica: r}

@@ -56,6 +56,20 @@ type worker struct {
 	*replica
 	underWay int
 	full     bool
+	// looksAgain: a look that found something in the way has planned the next one.
+	looksAgain bool
+}
+
+// lookAgain plans one more look, unless there is one.
+func (w *worker) lookAgain(in time.Duration) {
+	if w.looksAgain {
+		return
+	}
+	w.looksAgain = true
+	w.after(in, func() {
+		w.looksAgain = false
+		w.claim()
+	})
 }
 
 // claim takes due calls. Those whose rows are locked it leaves alone, and those of parked subjects: their
@@ -63,7 +77,7 @@ type worker struct {
 func (w *worker) claim() {
 	db := w.service.db
 	if db.down {
-		w.after(time.Second, w.claim)
+		w.lookAgain(time.Second)
 		return
 	}
 	var due []*callRow
@@ -72,7 +86,7 @@ func (w *worker) claim() {
 			continue
 		}
 		if db.locks[row.lock()] != nil {
-			w.after(sweepEvery, w.claim)
+			w.lookAgain(sweepEvery)
 			continue
 		}
 		due = append(due, row)
@@ -175,7 +189,7 @@ var (
 
 // remote asks a provider: act happens there, at the moment the request arrives; heard is called in this
 // process with what it answered. All requests of one call share its time.
-func (w *worker) remote(c *claimedCall, up bool, act func(), heard func(error)) {
+func (w *worker) remote(c *claimedCall, provider *outage, act func(), heard func(error)) {
 	if w.hit(CrashInCall) {
 		if w.chance(0.5) {
 			w.sim.after(w.between(0, 50*time.Millisecond), act)
@@ -187,7 +201,7 @@ func (w *worker) remote(c *claimedCall, up bool, act func(), heard func(error)) 
 	left := max(callTimeout-(w.now-c.begun), 0)
 	timedOut := func() { w.after(left, func() { heard(errTimedOut) }) }
 	switch {
-	case !up:
+	case !provider.up():
 		w.after(travel, func() { heard(errNotSent) })
 	case left < travel+back:
 		w.after(left, func() { heard(errTimedOut) })
@@ -200,10 +214,11 @@ func (w *worker) remote(c *claimedCall, up bool, act func(), heard func(error)) 
 	case w.hit(TimeoutLost):
 		timedOut()
 	case w.hit(TimeoutLate):
-		w.sim.after(left+w.between(0, 90*time.Second), act)
+		w.sim.after(left+w.between(0, time.Minute), act)
 		timedOut()
 	case w.hit(CutActed):
 		w.sim.after(travel, act)
+		w.sim.after(travel, provider.fall)
 		w.after(travel+back, func() { heard(errCut) })
 	default:
 		w.sim.after(travel, act)
