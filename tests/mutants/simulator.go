@@ -319,7 +319,7 @@ var simulatorMutants = []Mutant{
 	{
 		Name: "nobody looks for deadlines", Lines: []string{"35"}, Kind: "S",
 		Rule:  "deadlines are swept",
-		Edits: []Edit{{modelLane, "	if len(due) == 0 {\n		return\n	}\n	if db.down", "	if len(due) >= 0 {\n		return\n	}\n	if db.down"}},
+		Edits: []Edit{{modelLane, "	if len(due) == 0 {\n", "	if len(due) >= 0 {\n"}},
 		Proof: seeds(500),
 	},
 	{
