@@ -1,7 +1,6 @@
 package races_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -145,15 +144,7 @@ func buyWhatComesBack(t *testing.T, a *arena) {
 	body := basket(1_000, line(product, 1, 1_000))
 	sold := a.orders(t, 100, body)
 	a.awaitRest(t)
-	back := make(chan struct{})
-	ctx, cancelWait := context.WithTimeout(t.Context(), patience)
-	defer cancelWait()
-	go func() {
-		defer close(back)
-		for pieces := 0; pieces < 5 && ctx.Err() == nil; {
-			_ = a.pools["stock"].QueryRow(ctx, `SELECT quantity FROM product WHERE product_id = $1`, product).Scan(&pieces)
-		}
-	}()
+	back := a.reached(t, 5, "stock", `SELECT quantity FROM product WHERE product_id = $1`, product)
 	v := a.fire(t, crowd, func(i int) shot {
 		if i < len(sold) {
 			return shot{by: a.crowd[i], request: cancel(sold[i])}

@@ -1,6 +1,7 @@
 package races_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -21,10 +22,8 @@ import (
 type shot struct {
 	by      buyer
 	request rest.Request
-	// after, unless nil, holds the shot back until it is closed; done, unless nil, is called once it is
-	// answered. So one request can wait for what another has reached.
+	// after, unless nil, holds the shot back until it is closed: see reached.
 	after <-chan struct{}
-	done  func()
 }
 
 // volley is what n shots were answered, in their order.
@@ -79,9 +78,6 @@ func (a *arena) fire(t *testing.T, n int, aim func(i int) shot) volley {
 			again.Add(1)
 			v.answers[i], errs[i] = s.by.at[i%2].Do(t.Context(), s.request)
 		}
-		if s.done != nil {
-			s.done()
-		}
 	})
 	if n := again.Load(); n > 0 {
 		a.saw("%d sent again after a 503", n)
@@ -99,6 +95,25 @@ func (a *arena) fire(t *testing.T, n int, aim func(i int) shot) volley {
 		}
 	}
 	return v
+}
+
+// reached is closed once a number that the query reads is least or more: some requests of a volley can wait
+// for what the others have brought about. It looks without a pause, as the race is for milliseconds.
+func (a *arena) reached(t *testing.T, least int, service, sql string, args ...any) <-chan struct{} {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	there := make(chan struct{})
+	go func() {
+		defer close(there)
+		for n := 0; n < least && ctx.Err() == nil; {
+			if err := a.pools[service].QueryRow(ctx, sql, args...).Scan(&n); err != nil && ctx.Err() == nil {
+				t.Errorf("wait for %d: %v", least, err)
+				return
+			}
+		}
+	}()
+	return there
 }
 
 // count is how many answers have the status, and the code if one is given.
