@@ -36,6 +36,7 @@ type options struct {
 	orders   int
 	keep     bool
 	race     bool
+	overlay  string
 	judge    string
 }
 
@@ -53,6 +54,7 @@ func command(args []string) error {
 	flags.IntVar(&o.orders, "orders", -1, "least orders for a pass; -1: three quarters of the rate")
 	flags.BoolVar(&o.keep, "keep", false, "keep data, logs and history of a run that passed, too")
 	flags.BoolVar(&o.race, "race", false, "build the services with the race detector")
+	flags.StringVar(&o.overlay, "overlay", "", "build the services with this file for go build -overlay: a mistake that is to be found")
 	flags.StringVar(&o.judge, "judge", "", "judge the evidence in this file again, and do nothing else")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {

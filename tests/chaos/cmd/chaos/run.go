@@ -112,7 +112,7 @@ func (s *stage) start(ctx context.Context, data string) (err error) {
 	defer cancel()
 	s.log.Info("starting the cluster", "replicas", s.replicas, "folder", data)
 	s.cluster, err = cluster.Start(starting, cluster.Options{
-		Dir: data, Replicas: s.replicas, Members: s.members, Proxied: true, Race: s.race,
+		Dir: data, Replicas: s.replicas, Members: s.members, Proxied: true, Race: s.race, Overlay: s.overlay,
 		ServiceEnvironment: serviceEnvironment, Log: s.log.With("part", "cluster"),
 	})
 	if err != nil {
