@@ -22,6 +22,10 @@ KAFKA_PACKAGES ?= ./pkg/embed/... ./pkg/kafka/... ./pkg/outbox/... ./pkg/engine/
 # Suites that start the services as processes of their own on a real Kafka.
 CLUSTER_PACKAGES := ./tests/internal/cluster/... ./tests/chaos/nemesis/... ./tests/rolling/...
 
+# Suites that press the whole system with thousands of requests at once. What they look for happens in PostgreSQL, so under
+# the race detector, many times slower, they would prove nothing more: RACE=1 leaves them to test-attacks.
+ATTACK_PACKAGES := ./tests/races/... ./tests/verify/...
+
 # RACE=1 turns the race detector on (needs a C compiler). TEST_FLAGS go to `go test` as they are.
 RACE ?=
 TEST_FLAGS ?=
@@ -53,10 +57,10 @@ up: ## Start everything in one process, seeded (FRESH=1 wipes the data first)
 ##@ Check
 
 .PHONY: test
-test: $(TOOLS)/gotestsum ## Every test that needs no Docker and no java (RACE=1: with the race detector)
-	@cluster=$$(go list $(CLUSTER_PACKAGES)) && all=$$(go list $(PACKAGES)) || exit 1; \
+test: $(TOOLS)/gotestsum ## Every test that needs no Docker and no java (RACE=1: under the race detector, but for test-attacks)
+	@others=$$(go list $(CLUSTER_PACKAGES) $(if $(call on,$(RACE)),$(ATTACK_PACKAGES))) && all=$$(go list $(PACKAGES)) || exit 1; \
 	tools/test.sh --format $(TEST_FORMAT) -- -timeout $(TEST_TIMEOUT) $(if $(call on,$(RACE)),-race) $(TEST_FLAGS) \
-	  $$(printf '%s\n' "$$all" | grep -vxF "$$cluster")
+	  $$(printf '%s\n' "$$all" | grep -vxF "$$others")
 
 .PHONY: test-race
 test-race: ## The same under the race detector
@@ -69,6 +73,10 @@ test-kafka: $(TOOLS)/gotestsum ## The integration suite on real Apache Kafka (ja
 	@# One package at a time: each starts a broker of its own.
 	@# The tag adds what kills a broker, and that has to be one of our own.
 	QUADRILLE_TEST_KAFKA=apache tools/test.sh --format $(TEST_FORMAT) -- -timeout $(TEST_TIMEOUT) -count=1 -p 1 $(if $(KAFKA_BROKERS),,-tags apache) $(TEST_FLAGS) $(KAFKA_PACKAGES)
+
+.PHONY: test-attacks
+test-attacks: $(TOOLS)/gotestsum ## A thousand requests at once per attack, forgeries, tampered books (part of test without RACE=1)
+	tools/test.sh --format $(TEST_FORMAT) -- -timeout $(TEST_TIMEOUT) -p 1 $(TEST_FLAGS) $(ATTACK_PACKAGES)
 
 .PHONY: test-cluster
 test-cluster: $(TOOLS)/gotestsum ## Services as processes on Apache Kafka: faults one by one, rolling deploys (java 17+)
