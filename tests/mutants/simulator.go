@@ -52,7 +52,7 @@ var simulatorMutants = []Mutant{
 		Name: "a command whose COMMIT is of unknown outcome is decided again", Lines: []string{"11"}, Kind: "S",
 		Rule:  "a rerun finds the answer under the command's key",
 		Edits: []Edit{{modelLane, "if stored, used := t.db.commands[key]; used {\n			w.answer", "if stored, used := t.db.commands[key]; used && stored.id != w.id {\n			w.answer"}, {modelLane, "if _, used := t.db.commands[key]; used {", "if stored, used := t.db.commands[key]; used && stored.id != w.id {"}},
-		Proof: seeds(500),
+		Proof: seeds(1500),
 	},
 	{
 		Name: "a former owner of a partition is not fenced", Lines: []string{"12"}, Kind: "S",
@@ -101,7 +101,7 @@ var simulatorMutants = []Mutant{
 		Name: "an event is stranded between parking and replay", Lines: []string{"18"}, Kind: "S",
 		Rule:  "a replay holds the subject's lock",
 		Edits: []Edit{{modelPark, "run.service, run.roots = r.service, map[string]string{id: \"\"}\n	r.begin(run.end, steps([]step{run.lockSubjects, run.read}", "run.service, run.roots = r.service, map[string]string{id: \"\"}\n	noLock := func(t *txn) error {\n		row := t.db.subjects[id]\n		row.id = id\n		run.subjects, run.now = map[string]*subject{id: &row}, t.db.clock()\n		return nil\n	}\n	r.begin(run.end, steps([]step{noLock, run.read}"}},
-		Proof: seeds(2000),
+		Proof: seeds(3000),
 	},
 	{
 		Name: "a full disk is taken for poison", Lines: []string{"18"}, Kind: "S",
@@ -332,6 +332,6 @@ var simulatorMutants = []Mutant{
 		Name: "a claim's lease goes by the wall clock", Lines: []string{"36"}, Kind: "S",
 		Rule:  "leases go by the monotonic clock",
 		Edits: []Edit{{modelWorker, "claimedAt: w.now,", "claimedAt: w.now + w.skew,"}, {modelWorker, "if w.now-c.claimedAt > callLease-callTimeout {", "if w.now+w.skew-c.claimedAt > callLease-callTimeout {"}},
-		Proof: seeds(300),
+		Proof: seeds(1500),
 	},
 }

@@ -294,7 +294,7 @@ func matrix(t *testing.T, s *site) {
 func (s *site) knock(t *testing.T, what, principal string, client rest.Client, d door, method string) {
 	t.Helper()
 	r := d.request(s, method)
-	res, err := client.Do(t.Context(), r)
+	res, _, err := send(t.Context(), client, r)
 	if err != nil {
 		t.Fatal(err)
 	}

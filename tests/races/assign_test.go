@@ -108,7 +108,7 @@ func escape(name string) string { return strings.NewReplacer("~", "~0", "/", "~1
 
 func (s *site) refused(t *testing.T, client rest.Client, r rest.Request, pointer string) {
 	t.Helper()
-	res, err := client.Do(t.Context(), r)
+	res, _, err := send(t.Context(), client, r)
 	if err != nil {
 		t.Fatal(err)
 	}

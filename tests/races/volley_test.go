@@ -51,10 +51,21 @@ func atOnce(n int, act func(i int)) time.Duration {
 	return time.Since(begin)
 }
 
-// fire prepares n shots and lets them go at the same moment. What is answered 503 is sent again, as its
-// sender would: that a service or the carrier behind it is overrun for a moment is no win, and the attack
-// goes on. A request that no server answered ends the test: whether it was done is not known then, and
-// nothing could be counted.
+// send sends a request, and again while it is answered 503, as its sender would: that a service, or the
+// carrier behind it, is overrun for a moment is no win. It returns how often it was sent again.
+func send(ctx context.Context, client rest.Client, r rest.Request) (answer rest.Response, again int, err error) {
+	until := time.Now().Add(patience)
+	for {
+		answer, err = client.Do(ctx, r)
+		if err != nil || answer.Status != http.StatusServiceUnavailable || !answer.Problem().Retryable || time.Now().After(until) {
+			return answer, again, err
+		}
+		again++
+	}
+}
+
+// fire prepares n shots and lets them go at the same moment. A request that no server answered ends the test:
+// whether it was done is not known then, and nothing could be counted.
 func (a *arena) fire(t *testing.T, n int, aim func(i int) shot) volley {
 	t.Helper()
 	shots := make([]shot, n)
@@ -67,17 +78,14 @@ func (a *arena) fire(t *testing.T, n int, aim func(i int) shot) volley {
 	v := volley{answers: make([]rest.Response, n)}
 	errs := make([]error, n)
 	var again atomic.Int64
-	until := time.Now().Add(patience)
 	v.took = atOnce(n, func(i int) {
 		s := shots[i]
 		if s.after != nil {
 			<-s.after
 		}
-		v.answers[i], errs[i] = s.by.at[i%2].Do(t.Context(), s.request)
-		for errs[i] == nil && v.answers[i].Status == http.StatusServiceUnavailable && v.answers[i].Problem().Retryable && time.Now().Before(until) {
-			again.Add(1)
-			v.answers[i], errs[i] = s.by.at[i%2].Do(t.Context(), s.request)
-		}
+		var more int
+		v.answers[i], more, errs[i] = send(t.Context(), s.by.at[i%2], s.request)
+		again.Add(int64(more))
 	})
 	if n := again.Load(); n > 0 {
 		a.saw("%d sent again after a 503", n)

@@ -120,6 +120,9 @@ func (v *service) poison(f *fact) {
 		return
 	}
 	sick := sickness{until: v.now + v.between(time.Second, 20*time.Minute)}
+	if v.chance(0.6) {
+		sick.until = v.now + v.between(0, 5*time.Second) // mended while the order goes on
+	}
 	switch v.rng.IntN(3) {
 	case 0:
 		sick.decoding, sick.err = true, &fault.DecodeError{Type: f.name, Reason: "version is not known"}
