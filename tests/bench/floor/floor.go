@@ -46,7 +46,7 @@ type Config struct {
 
 // Defaults of Config.
 const (
-	// DefaultBatch is the best of 200, 500, 1,000 and 2,000; see README.md.
+	// DefaultBatch is the best of 200, 500, 1,000 and 2,000.
 	DefaultBatch = 500
 	// DefaultGatewayTouches and DefaultOrderTouches are what the real ones were seen to do at a low load.
 	DefaultGatewayTouches = 4
