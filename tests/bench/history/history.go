@@ -30,6 +30,10 @@ type Config struct {
 	Databases map[string]string
 	// Orders, Members and Products that there were. 0 members are 100,000 and 0 products 1,000.
 	Orders, Members, Products int
+	// SideOrders, above 0, are how many of the newest orders the services beside the way of an order (shipping, mailer,
+	// gateway) have rows of, where the disk is too small for all: order, stock, coupon and payment have those of
+	// every order still. With it `quadrille verify` finds that the others know nothing of the older ones.
+	SideOrders int
 	// Days over which the orders are spread; 0 is 365. What the engine forgets after some days (inbox, answers of
 	// commands) is there of the last ones only.
 	Days int
@@ -37,8 +41,10 @@ type Config struct {
 	End time.Time
 	// Seed makes another past of the same size.
 	Seed uint64
-	// DataDir is PostgreSQL's data folder, where the free space is looked at; "" asks the server, which tells
-	// superusers only.
+	// Admin is the URL of any database of the server, signed in as a superuser, for the data folder's name and for
+	// the checkpoint at the end; "" is the order database's.
+	Admin string
+	// DataDir is PostgreSQL's data folder, where the free space is looked at; "" asks the server.
 	DataDir string
 	// Sample is how many orders are loaded elsewhere first, to find out how much space all will take; 0 is 10,000.
 	Sample int
@@ -54,7 +60,7 @@ type Report struct {
 	Rows      int64   `json:"rows"`
 	Seconds   float64 `json:"seconds"`
 	PerSecond float64 `json:"per_second"`
-	// Phases are seconds: record, sample, copy (with the indexes), vacuum.
+	// Phases are seconds: sample (with placing the orders that are copied), copy (with the indexes), vacuum.
 	Phases map[string]float64 `json:"phases"`
 	// Bytes of each database, and of each table with its indexes, as "service.table".
 	Bytes      map[string]int64 `json:"bytes"`
@@ -68,7 +74,7 @@ type Report struct {
 // differs by them.
 func LoadSettings() map[string]string {
 	return map[string]string{
-		"wal_level": "minimal", "max_wal_senders": "0", "max_wal_size": "4GB", "checkpoint_timeout": "30min",
+		"wal_level": "minimal", "max_wal_senders": "0", "max_wal_size": "1GB", "checkpoint_timeout": "30min",
 		"autovacuum": "off", // what it would do is done at the end, once
 	}
 }
@@ -90,8 +96,11 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Log == nil {
 		c.Log = io.Discard
 	}
+	if c.Admin == "" {
+		c.Admin = c.Databases["order"]
+	}
 	switch {
-	case c.Orders < 0 || c.Members < 0 || c.Products < 0 || c.Days < 0 || c.Sample < 0 || c.Parallel < 0:
+	case c.Orders < 0 || c.Members < 0 || c.Products < 0 || c.Days < 0 || c.SideOrders < 0 || c.Sample < 0 || c.Parallel < 0:
 		return c, errors.New("past orders: a number is negative")
 	case c.Members > maxMembers || c.Products > maxProducts:
 		return c, fmt.Errorf("past orders: at most %d members and %d products", maxMembers, maxProducts)
@@ -104,6 +113,17 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// beside are the services whose part SideOrders bounds.
+var beside = map[string]bool{"shipping": true, "mailer": true, "gateway": true}
+
+// ordersOf is how many orders a service has rows of.
+func (c Config) ordersOf(service string) int {
+	if c.SideOrders > 0 && beside[service] {
+		return min(c.SideOrders, c.Orders)
+	}
+	return c.Orders
 }
 
 // Load fills the databases. It refuses, before it has changed anything but the schema, where something stands already

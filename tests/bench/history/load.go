@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -56,7 +57,8 @@ func newFilling(cfg Config, r *recording) *filling {
 	for _, t := range r.tables {
 		if t.hasAny() {
 			f.streams = append(f.streams, &stream{
-				recorded: t, plan: f.plan, began: r.began, now: time.Now().UnixMicro(), writer: writer{seed: cfg.Seed, sums: left},
+				recorded: t, plan: f.plan, began: r.began, now: time.Now().UnixMicro(),
+				first: cfg.Orders - cfg.ordersOf(t.service), writer: writer{seed: cfg.Seed, sums: left},
 			})
 		}
 	}
@@ -97,7 +99,7 @@ func (f *filling) load(ctx context.Context, s *stream) (err error) {
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // its transaction has ended
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		for _, set := range []string{
 			"SET LOCAL maintenance_work_mem = '512MB'", "SET LOCAL statement_timeout = 0", "SET LOCAL transaction_timeout = 0",
 			"SET LOCAL lock_timeout = '10s'",
@@ -111,17 +113,13 @@ func (f *filling) load(ctx context.Context, s *stream) (err error) {
 			return err
 		}
 		if there {
-			return fmt.Errorf("there are rows already")
+			return errors.New("there are rows already")
 		}
 		if s.recorded.partitioned {
 			return f.copyInto(ctx, tx, s)
 		}
 		return f.replace(ctx, tx, s)
 	})
-	if err != nil {
-		return err
-	}
-	return nil
 }
 
 // replace fills a plain table between taking its indexes off and putting them on. As it is truncated in the same
@@ -194,6 +192,9 @@ func (f *filling) total() int64 {
 		for c, templates := range s.recorded.rows {
 			for _, tp := range templates {
 				rows := float64(f.plan.many(c))
+				if c >= 0 {
+					rows *= 1 - float64(s.first)/float64(max(f.plan.orders, 1))
+				}
 				if tp.keep > 0 {
 					rows *= min(1, tp.keep.Seconds()/max(float64(f.plan.span), 1))
 				}

@@ -103,3 +103,13 @@ func (r *recorded) serial() string {
 	}
 	return ""
 }
+
+// ofMembers says whether a table, "service.table", has rows of every member.
+func (r *recording) ofMembers(name string) bool {
+	for _, t := range r.tables {
+		if t.String() == name {
+			return len(t.rows[ofMember]) > 0
+		}
+	}
+	return false
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/quadrille-io/quadrille/services/quadrille/local"
 )
@@ -38,6 +39,7 @@ const sampleMembers = 1_000
 // estimate loads a sample in the studio: once goods and members alone, once with orders.
 func (l *loader) estimate(ctx context.Context, s *studio) (Estimate, error) {
 	cfg := l.cfg
+	cfg.SideOrders = 0
 	cfg.Orders, cfg.Members, cfg.Products = 0, min(cfg.Members, sampleMembers), min(cfg.Products, sampleMembers)
 	empty, goods, err := s.sample(ctx, "goods", cfg, l.recording)
 	if err != nil {
@@ -52,12 +54,16 @@ func (l *loader) estimate(ctx context.Context, s *studio) (Estimate, error) {
 	var largest int64
 	for name, w := range all {
 		perOrder := float64(w.bytes-goods[name].bytes) / float64(cfg.Orders)
-		perMember := float64(goods[name].bytes-empty[name].bytes) / float64(cfg.Members)
 		service, _, _ := strings.Cut(name, ".")
+		orders := float64(l.cfg.ordersOf(service))
 		e.PerOrder[service] += perOrder
-		e.Tables[name] = empty[name].bytes + int64(perOrder*float64(l.cfg.Orders)+perMember*float64(l.cfg.Members))
+		e.Tables[name] = goods[name].bytes + int64(perOrder*orders)
+		if l.recording.ofMembers(name) {
+			perMember := float64(goods[name].bytes-empty[name].bytes) / float64(cfg.Members)
+			e.Tables[name] += int64(perMember * float64(l.cfg.Members-cfg.Members))
+		}
 		e.DataBytes += e.Tables[name]
-		largest = max(largest, int64(float64(w.index-goods[name].index)/float64(cfg.Orders)*float64(l.cfg.Orders)))
+		largest = max(largest, int64(float64(w.index-goods[name].index)/float64(cfg.Orders)*orders))
 	}
 	e.SortBytes = largest
 	return e, nil
@@ -134,7 +140,7 @@ func ask(ctx context.Context, url string, questions func(*pgx.Conn) error) error
 // refuse states what is needed and what there is, and says no where that is less.
 func (l *loader) refuse(ctx context.Context) error {
 	e := &l.report.Estimate
-	err := ask(ctx, l.cfg.Databases["order"], func(conn *pgx.Conn) error {
+	err := ask(ctx, l.cfg.Admin, func(conn *pgx.Conn) error {
 		var wal int64 // megabytes
 		if err := conn.QueryRow(ctx, "SELECT setting::bigint FROM pg_settings WHERE name = 'max_wal_size'").Scan(&wal); err != nil {
 			return fmt.Errorf("ask for max_wal_size: %w", err)
@@ -144,7 +150,7 @@ func (l *loader) refuse(ctx context.Context) error {
 			return nil
 		}
 		if err := conn.QueryRow(ctx, "SHOW data_directory").Scan(&l.cfg.DataDir); err != nil {
-			return fmt.Errorf("ask where the data are (name the folder, or sign in as a superuser): %w", err)
+			return fmt.Errorf("ask where the data are (a superuser may; or name the folder): %w", err)
 		}
 		return nil
 	})
@@ -179,31 +185,41 @@ func gigabytes(n int64) string { return fmt.Sprintf("%.2f GB", float64(n)/1e9) }
 
 // settle does what autovacuum would have done by the time that so many orders had come.
 func (l *loader) settle(ctx context.Context) error {
+	l.say("vacuum and analyze")
+	g, inner := errgroup.WithContext(ctx)
+	g.SetLimit(l.cfg.Parallel)
 	for _, service := range local.Services() {
-		l.say("vacuum and analyze %s", service)
-		err := ask(ctx, l.cfg.Databases[service], func(conn *pgx.Conn) error {
-			for _, sql := range []string{"SET statement_timeout = 0", "SET maintenance_work_mem = '512MB'", "VACUUM (ANALYZE)"} {
-				if _, err := conn.Exec(ctx, sql); err != nil {
-					return fmt.Errorf("%s: %w", sql, err)
-				}
+		g.Go(func() error {
+			if err := ask(inner, l.cfg.Databases[service], func(conn *pgx.Conn) error { return vacuum(inner, conn) }); err != nil {
+				return fmt.Errorf("%s: %w", service, err)
 			}
 			return nil
 		})
-		if err != nil {
-			return fmt.Errorf("%s: %w", service, err)
-		}
+	}
+	if err := g.Wait(); err != nil {
+		return err
 	}
 	return l.checkpoint(ctx)
+}
+
+// vacuum reads little: the rows are frozen as they were copied.
+func vacuum(ctx context.Context, conn *pgx.Conn) error {
+	for _, sql := range []string{"SET statement_timeout = 0", "SET transaction_timeout = 0", "SET maintenance_work_mem = '256MB'", "VACUUM (ANALYZE)"} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("%s: %w", sql, err)
+		}
+	}
+	return nil
 }
 
 // checkpoint gets to disk what is still in memory, or it would be written into somebody's measurement. An owner may
 // not ask for one; then whoever may has to.
 func (l *loader) checkpoint(ctx context.Context) error {
-	return ask(ctx, l.cfg.Databases["order"], func(conn *pgx.Conn) error {
+	return ask(ctx, l.cfg.Admin, func(conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, "CHECKPOINT")
 		var refused *pgconn.PgError
 		if errors.As(err, &refused) && refused.Code == "42501" { // insufficient_privilege
-			l.say("the databases' owner may not CHECKPOINT: do so before anything is measured")
+			l.say("no superuser was named who may CHECKPOINT: do so before anything is measured")
 			return nil
 		}
 		if err != nil {

@@ -12,6 +12,7 @@ type stream struct {
 	writer   writer
 	began    map[class]int64
 	now      int64 // Unix microseconds: what ages are counted to
+	first    int   // the number of the first order that the service has rows of
 	rows     atomic.Int64
 
 	// Where the next copy is: the class that is being copied (orders last) and its next number.
@@ -74,6 +75,9 @@ func (s *stream) following() (copied, bool) {
 			return s.plan.order(s.next - 1), true
 		}
 		s.stage, s.next = s.stage+1, 0
+		if s.stage < len(stages) && stages[s.stage] >= 0 {
+			s.next = s.first
+		}
 	}
 	return copied{}, false
 }

@@ -48,6 +48,7 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&o.Orders, "orders", 100_000, "how many past `orders`")
 	flags.IntVar(&o.Members, "members", 0, "how many `members` placed them (100,000)")
 	flags.IntVar(&o.Products, "products", 0, "of how many `products` (1,000)")
+	flags.IntVar(&o.SideOrders, "side", 0, "how many of the newest `orders` shipping, mailer and gateway know (all)")
 	flags.IntVar(&o.Days, "days", 0, "over how many `days` they are spread (365)")
 	flags.IntVar(&o.Sample, "sample", 0, "how many `orders` are tried first, to find out how much space all will take (10,000)")
 	flags.IntVar(&o.Parallel, "parallel", 0, "how many `tables` are loaded at once (processors + 1)")
@@ -92,7 +93,7 @@ func own(ctx context.Context, o options) (err error) {
 		defer cancel()
 		err = errors.Join(err, p.Stop(ctx))
 	}()
-	o.DataDir, o.Databases = p.DataDir(), map[string]string{}
+	o.Admin, o.DataDir, o.Databases = p.AdminURL("postgres"), p.DataDir(), map[string]string{}
 	for _, name := range local.Services() {
 		if err := p.CreateDatabase(ctx, o.prefix+name, ""); err != nil {
 			return err
