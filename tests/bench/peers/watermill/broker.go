@@ -11,7 +11,12 @@ import (
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/rcrowley/go-metrics"
 )
+
+// init turns off the counters that sarama keeps for every request and that
+// nobody reads here.
+func init() { metrics.UseNilMetrics = true }
 
 // createTopics makes every event's topic; one that exists is an error, because
 // its records would be taken for this run's.
@@ -61,6 +66,7 @@ func newPublisher(cfg config) (*kafka.Publisher, error) {
 	c := kafka.DefaultSaramaSyncPublisherConfig()
 	c.Version = sarama.V3_6_0_0 // Kafka 4 no longer speaks the default, 1.0
 	c.Producer.RequiredAcks = sarama.WaitForAll
+	c.Net.MaxOpenRequests = cfg.openSends
 	c.Metadata.Retry.Backoff = 250 * time.Millisecond
 	publisher, err := kafka.NewPublisher(kafka.PublisherConfig{
 		Brokers: cfg.brokerList(), Marshaler: marshaler(), OverwriteSaramaConfig: c,

@@ -28,6 +28,8 @@ type config struct {
 	schema     string        // of the outbox: queue or default
 	fetchMin   int           // bytes a fetch waits for
 	fetchWait  time.Duration // how long it waits for them
+	openSends  int           // produce requests of a service on their way at once
+	profile    string        // file for a CPU profile of the measured orders
 }
 
 func parse(args []string) (config, error) {
@@ -38,15 +40,17 @@ func parse(args []string) (config, error) {
 	flags.StringVar(&c.prefix, "prefix", "", "what the names of databases and topics begin with")
 	flags.IntVar(&c.orders, "orders", 20_000, "orders to measure")
 	flags.Int64Var(&c.seed, "seed", 1, "seed of the choice of members and products")
-	flags.IntVar(&c.warmup, "warmup", 500, "orders before the measured ones")
+	flags.IntVar(&c.warmup, "warmup", 2000, "orders before the measured ones")
 	flags.IntVar(&c.placers, "placers", 16, "orders being placed at once")
-	flags.IntVar(&c.inflight, "inflight", 500, "orders placed and not yet completed, at most")
+	flags.IntVar(&c.inflight, "inflight", 1500, "orders placed and not yet completed, at most")
 	flags.IntVar(&c.forwarders, "forwarders", 1, "outbox tables per service, each with its own forwarder")
-	flags.IntVar(&c.batch, "batch", 100, "outbox messages one SELECT reads")
-	flags.DurationVar(&c.poll, "poll", 10*time.Millisecond, "wait after an empty SELECT of the outbox")
+	flags.IntVar(&c.batch, "batch", 1000, "outbox messages one SELECT reads")
+	flags.DurationVar(&c.poll, "poll", 50*time.Millisecond, "wait after an empty SELECT of the outbox")
 	flags.StringVar(&c.schema, "schema", "queue", "the outbox: queue (deleted on ack) or default (offsets)")
-	flags.IntVar(&c.fetchMin, "fetch-min", 1, "bytes a fetch of Kafka waits for")
-	flags.DurationVar(&c.fetchWait, "fetch-wait", 500*time.Millisecond, "how long a fetch waits for them")
+	flags.IntVar(&c.fetchMin, "fetch-min", 16<<10, "bytes a fetch of Kafka waits for")
+	flags.DurationVar(&c.fetchWait, "fetch-wait", 50*time.Millisecond, "how long a fetch waits for them")
+	flags.IntVar(&c.openSends, "open-sends", 5, "produce requests of a service on their way at once; fewer gather more messages each")
+	flags.StringVar(&c.profile, "profile", "", "file for a CPU profile of the measured orders")
 	if err := flags.Parse(args); err != nil {
 		return config{}, err
 	}

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"syscall"
 	"time"
 )
@@ -63,7 +64,12 @@ func measure(ctx context.Context, cfg config) (_ report, err error) {
 	if err = shop.drained(ctx); err != nil {
 		return report{}, err
 	}
+	stopProfile, err := startProfile(cfg.profile)
+	if err != nil {
+		return report{}, err
+	}
 	result, err := shop.drive(ctx, "measured", cfg.warmup, cfg.orders)
+	stopProfile()
 	if err != nil {
 		return report{}, fmt.Errorf("measured orders: %w", err)
 	}
@@ -77,4 +83,25 @@ func measure(ctx context.Context, cfg config) (_ report, err error) {
 	}
 	checks["drain_ms"] = time.Since(ended).Milliseconds()
 	return newReport(cfg, result, checks), nil
+}
+
+// startProfile writes a CPU profile to the file until the returned function is
+// called; without a file it does nothing.
+func startProfile(file string) (stop func(), err error) {
+	if file == "" {
+		return func() {}, nil
+	}
+	out, err := os.Create(file)
+	if err != nil {
+		return nil, fmt.Errorf("make the profile's file: %w", err)
+	}
+	if err := pprof.StartCPUProfile(out); err != nil {
+		return nil, errors.Join(fmt.Errorf("start the profile: %w", err), out.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		if err := out.Close(); err != nil {
+			slog.Warn("profile", "error", err)
+		}
+	}, nil
 }

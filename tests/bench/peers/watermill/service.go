@@ -139,4 +139,3 @@ func middlewares() []message.HandlerMiddleware {
 	retry := middleware.Retry{MaxRetries: 3, InitialInterval: 50 * time.Millisecond, Logger: logger{}}
 	return []message.HandlerMiddleware{middleware.Recoverer, retry.Middleware}
 }
-

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -34,7 +35,7 @@ func open(ctx context.Context, cfg config) (_ *shop, err error) {
 	if err := createTopics(cfg); err != nil {
 		return nil, err
 	}
-	for _, make := range []struct {
+	for _, owner := range []struct {
 		service      **service
 		name, schema string
 	}{
@@ -43,7 +44,7 @@ func open(ctx context.Context, cfg config) (_ *shop, err error) {
 		{&s.coupon, "coupon", couponSchema},
 		{&s.payment, "payment", paymentSchema},
 	} {
-		if *make.service, err = newService(ctx, cfg, make.name, make.schema); err != nil {
+		if *owner.service, err = newService(ctx, cfg, owner.name, owner.schema); err != nil {
 			return nil, err
 		}
 	}
@@ -158,12 +159,15 @@ func (s *shop) check(ctx context.Context) (map[string]int64, error) {
 	return found, errors.Join(errs...)
 }
 
-// close ends all services.
+// close ends all services, at once: each waits for its handlers.
 func (s *shop) close() error {
 	s.stop()
-	var errs []error
-	for _, service := range s.services() {
-		errs = append(errs, service.close())
+	services := s.services()
+	errs := make([]error, len(services))
+	var closing sync.WaitGroup
+	for i, service := range services {
+		closing.Go(func() { errs[i] = service.close() })
 	}
+	closing.Wait()
 	return errors.Join(errs...)
 }
