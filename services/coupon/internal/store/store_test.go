@@ -145,24 +145,47 @@ func TestWaitingOrderFindsCouponSpent(t *testing.T) {
 	batch(t, pool, policy("WELCOME", 1))
 	batch(t, pool, coupon.Issue{PolicyID: "WELCOME", UserID: "kim", CouponID: "coupon-1"})
 
-	first, err := pool.Begin(t.Context())
+	outcome := behind(t, pool, decreased("order-1", "kim", "WELCOME"), decreased("order-2", "kim", "coupon-1"))
+	failed, ok := event(t, outcome).(*couponv1.CouponUseFailed)
+	if !ok || failed.GetReason() != couponv1.CouponUseFailReason_COUPON_USE_FAIL_REASON_ALREADY_USED {
+		t.Errorf("the second order: %v", outcome.Events[0].Message)
+	}
+}
+
+// Who waits for a policy's lock finds the coupon issued by the one who had it: the last one goes to one member.
+func TestWaitingMemberFindsPolicyAtItsLimit(t *testing.T) {
+	t.Parallel()
+	pool := rig.Database(t, store.Migrate)
+	batch(t, pool, policy("WELCOME", 1))
+	outcome := behind(t, pool,
+		coupon.Issue{PolicyID: "WELCOME", UserID: "kim", CouponID: "coupon-1"},
+		coupon.Issue{PolicyID: "WELCOME", UserID: "lee", CouponID: "coupon-2"})
+	if r := outcome.Reply.Refusal; r == nil || r.Code != "coupon_limit_reached" {
+		t.Errorf("the second member was answered %+v", outcome.Reply)
+	}
+}
+
+// behind decides second while first is decided and not committed, and returns what second led to.
+func behind(t *testing.T, pool *pgxpool.Pool, first, second any) flow.Outcome {
+	t.Helper()
+	tx, err := pool.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer first.Rollback(context.Background()) //nolint:errcheck // committed below
-	if _, err := decide(t.Context(), first, decreased("order-1", "kim", "WELCOME")); err != nil {
+	defer tx.Rollback(context.Background()) //nolint:errcheck // committed below
+	if _, err := decide(t.Context(), tx, first); err != nil {
 		t.Fatal(err)
 	}
-	second := make(chan flow.Outcome, 1)
+	decided := make(chan flow.Outcome, 1)
 	go func() {
-		defer close(second)
+		defer close(decided)
 		_ = pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
-			outcomes, err := decide(t.Context(), tx, decreased("order-2", "kim", "coupon-1"))
+			outcomes, err := decide(t.Context(), tx, second)
 			if err != nil {
 				t.Error(err)
 				return err
 			}
-			second <- outcomes[0]
+			decided <- outcomes[0]
 			return nil
 		})
 	}()
@@ -175,17 +198,14 @@ func TestWaitingOrderFindsCouponSpent(t *testing.T) {
 		}
 		return err
 	})
-	if err := first.Commit(t.Context()); err != nil {
+	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	outcome, ok := <-second
+	outcome, ok := <-decided
 	if !ok {
-		t.Fatal("the second order was not decided")
+		t.Fatal("the second one was not decided")
 	}
-	failed, ok := event(t, outcome).(*couponv1.CouponUseFailed)
-	if !ok || failed.GetReason() != couponv1.CouponUseFailReason_COUPON_USE_FAIL_REASON_ALREADY_USED {
-		t.Errorf("the second order: %v", outcome.Events[0].Message)
-	}
+	return outcome
 }
 
 // Whatever a decision does wrong, the database keeps the rule and names it.
