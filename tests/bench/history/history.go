@@ -104,6 +104,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("past orders: a number is negative")
 	case c.Members > maxMembers || c.Products > maxProducts:
 		return c, fmt.Errorf("past orders: at most %d members and %d products", maxMembers, maxProducts)
+	case c.Orders/c.Members > granted/price/2:
+		return c, fmt.Errorf("past orders: too many for %d members, each of whom had %d points", c.Members, granted)
 	case newPlan(c).policies() > maxPolicies:
 		return c, fmt.Errorf("past orders: too many for %d members, each of whom has one coupon of a policy", c.Members)
 	}

@@ -262,7 +262,8 @@ func TestConfigIsHeldAgainstWhatCanBe(t *testing.T) {
 		"no database for": {Orders: 1},
 		"negative":        {Databases: urls, Orders: -1},
 		"at most":         {Databases: urls, Orders: 1, Members: 2_000_000},
-		"one coupon of a": {Databases: urls, Orders: 1_000_000, Members: 1},
+		"one coupon of a": {Databases: urls, Orders: 4_000_000, Members: 100},
+		"points":          {Databases: urls, Orders: 1_000_000, Members: 10},
 	} {
 		if _, err := history.Load(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v; want %q", cfg, err, want)

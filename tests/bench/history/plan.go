@@ -45,7 +45,7 @@ func newPlan(cfg Config) *plan {
 			p.course = append(p.course, class(k))
 		}
 	}
-	r := rand.New(rand.NewPCG(cfg.Seed, 1)) //nolint:gosec // the same past from the same seed
+	r := rand.New(rand.NewPCG(cfg.Seed, 1)) // the same past from the same seed
 	r.Shuffle(len(p.course), func(i, j int) { p.course[i], p.course[j] = p.course[j], p.course[i] })
 	for _, k := range p.course {
 		p.rank = append(p.rank, p.coupon)
@@ -60,11 +60,11 @@ func newPlan(cfg Config) *plan {
 func (p *plan) order(n int) copied {
 	at := n % len(p.course)
 	k := p.course[at]
-	h := mix(p.seed, uint64(n)) //nolint:gosec // not negative
+	h := mix(p.seed, uint64(n))
 	c := copied{
 		class: k, number: n, at: p.begin + p.span*int64(n)/int64(p.orders),
-		member:  int(h % uint64(p.members)),        //nolint:gosec // below members
-		product: int(h >> 32 % uint64(p.products)), //nolint:gosec // below products
+		member:  int(h % uint64(p.members)),
+		product: int(h >> 32 % uint64(p.products)),
 	}
 	if p.kinds[k].coupon {
 		spent := n/len(p.course)*p.coupon + p.rank[at]

@@ -152,7 +152,7 @@ func parseCopy(raw []byte) ([][]field, error) {
 		if len(raw) < 2 {
 			return nil, errShortCopy
 		}
-		n := int16(binary.BigEndian.Uint16(raw)) //nolint:gosec // the format's -1
+		n := int16(binary.BigEndian.Uint16(raw)) // the format's -1
 		raw = raw[2:]
 		if n == -1 {
 			return rows, nil
@@ -162,7 +162,7 @@ func parseCopy(raw []byte) ([][]field, error) {
 			if len(raw) < 4 {
 				return nil, errShortCopy
 			}
-			size := int(int32(binary.BigEndian.Uint32(raw))) //nolint:gosec // the format's -1
+			size := int(int32(binary.BigEndian.Uint32(raw))) // the format's -1
 			raw = raw[4:]
 			if size == -1 {
 				continue
@@ -177,7 +177,7 @@ func parseCopy(raw []byte) ([][]field, error) {
 }
 
 // int64Of reads an eight-byte value: bigint, or a timestamp's microseconds.
-func int64Of(f field) int64 { return int64(binary.BigEndian.Uint64(f)) } //nolint:gosec // two's complement, as PostgreSQL writes it
+func int64Of(f field) int64 { return int64(binary.BigEndian.Uint64(f)) } // two's complement, as PostgreSQL writes it
 
 // isText says whether a value's bytes are characters, or may have some among them.
 func isText(oid uint32) bool {

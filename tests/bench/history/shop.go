@@ -39,7 +39,7 @@ func openStudio(ctx context.Context) (_ *studio, err error) {
 		return nil, fmt.Errorf("record orders: %w", err)
 	}
 	// The database server is another user under root.
-	if err := os.Chmod(s.dir, 0o755); err != nil { //nolint:gosec // nothing in it is secret
+	if err := os.Chmod(s.dir, 0o755); err != nil { // nothing in it is secret
 		return nil, errors.Join(err, s.close(ctx))
 	}
 	if err := s.start(ctx); err != nil {

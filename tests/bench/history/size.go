@@ -161,7 +161,7 @@ func (l *loader) refuse(ctx context.Context) error {
 	if err := syscall.Statfs(l.cfg.DataDir, &disk); err != nil {
 		return fmt.Errorf("look at the free space of %s: %w", l.cfg.DataDir, err)
 	}
-	e.FreeBytes = int64(disk.Bavail) * disk.Bsize //nolint:gosec // below 8 EB
+	e.FreeBytes = int64(disk.Bavail) * int64(disk.Bsize) // the type differs between systems
 	l.state()
 	if e.NeededBytes() > e.FreeBytes {
 		perOrder := float64(e.NeededBytes()) / float64(max(l.cfg.Orders, 1))

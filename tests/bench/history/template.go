@@ -89,13 +89,13 @@ func (p *places) moment(t time.Time) bool { return t.After(p.from) && t.Before(p
 
 // template makes one of a row.
 func (p *places) template(t *table, c class, row []field) (template, error) {
-	tp := template{bytes: binary.BigEndian.AppendUint16(nil, uint16(len(row)))} //nolint:gosec // columns
+	tp := template{bytes: binary.BigEndian.AppendUint16(nil, uint16(len(row)))}
 	for i, f := range row {
 		if f == nil {
 			tp.bytes = append(tp.bytes, 0xff, 0xff, 0xff, 0xff)
 			continue
 		}
-		tp.bytes = binary.BigEndian.AppendUint32(tp.bytes, uint32(len(f))) //nolint:gosec // below 1 GB
+		tp.bytes = binary.BigEndian.AppendUint32(tp.bytes, uint32(len(f)))
 		at := len(tp.bytes)
 		tp.bytes = append(tp.bytes, f...)
 		for _, found := range p.find(t, t.columns[i], c, row, f) {
@@ -221,8 +221,8 @@ func (p *places) findTimes(f field) []patch {
 			continue
 		}
 		s, n := binary.Uvarint(f[at+1:])
-		if n == 5 && p.moment(time.Unix(int64(s), 0)) { //nolint:gosec // 35 bits
-			found = append(found, patch{at: at + 1, size: 5, what: seconds, base: int64(s)}) //nolint:gosec // 35 bits
+		if n == 5 && p.moment(time.Unix(int64(s), 0)) {
+			found = append(found, patch{at: at + 1, size: 5, what: seconds, base: int64(s)})
 		}
 	}
 	return found
@@ -268,15 +268,15 @@ func (w *writer) patch(row []byte, p *patch, c *copied, shift int64) {
 	case aHex:
 		writeHex(place, w.random(p, c))
 	case digits:
-		writeDigits(place, int64(w.random(p, c)>>14)) //nolint:gosec // 50 bits
+		writeDigits(place, int64(w.random(p, c)>>14))
 	case micros:
-		binary.BigEndian.PutUint64(place, uint64(p.base+shift*million)) //nolint:gosec // two's complement
+		binary.BigEndian.PutUint64(place, uint64(p.base+shift*million))
 	case day:
-		binary.BigEndian.PutUint32(place, uint32((p.base/million+shift-postgresEpoch)/86_400)) //nolint:gosec // days
+		binary.BigEndian.PutUint32(place, uint32((p.base/million+shift-postgresEpoch)/86_400))
 	case clock:
 		copy(place, time.Unix(p.base+shift, 0).UTC().AppendFormat(make([]byte, 0, 32), "2006-01-02T15:04:05"))
 	case seconds:
-		binary.PutUvarint(place, uint64(p.base+shift)) //nolint:gosec // not negative
+		binary.PutUvarint(place, uint64(p.base+shift))
 	case member, address:
 		writeDigits(place, int64(c.member))
 	case product:
@@ -301,12 +301,12 @@ func (w *writer) number(place []byte, what what, c *copied) {
 	default:
 		n = w.count
 	}
-	binary.BigEndian.PutUint64(place, uint64(n)) //nolint:gosec // two's complement
+	binary.BigEndian.PutUint64(place, uint64(n))
 }
 
 // random is the same for all places where the copy has the same id.
 func (w *writer) random(p *patch, c *copied) uint64 {
-	return mix(w.seed^uint64(c.class+4)<<8^uint64(p.token)<<16, uint64(c.number)) //nolint:gosec // bits
+	return mix(w.seed^uint64(c.class+4)<<8^uint64(p.token)<<16, uint64(c.number))
 }
 
 // uuid moves the time in a version 7 id, and leaves version and variant.
@@ -315,9 +315,9 @@ func (w *writer) uuid(to []byte, p *patch, c *copied, shift int64) {
 	copy(to, p.id[:])
 	if p.id.Version() == 7 {
 		ms := binary.BigEndian.Uint64(p.id[:]) >> 16
-		binary.BigEndian.PutUint64(to, (ms+uint64(shift*1000))<<16|uint64(p.id[6])<<8) //nolint:gosec // wraps back
+		binary.BigEndian.PutUint64(to, (ms+uint64(shift*1000))<<16|uint64(p.id[6])<<8)
 	} else {
-		binary.BigEndian.PutUint32(to, uint32(r>>7)) //nolint:gosec // bits
+		binary.BigEndian.PutUint32(to, uint32(r>>7))
 	}
 	to[6] = p.id[6]&0xf0 | byte(r)&0x0f
 	to[7] = byte(r >> 4)

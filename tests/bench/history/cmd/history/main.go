@@ -107,7 +107,7 @@ func own(ctx context.Context, o options) (err error) {
 func create(ctx context.Context, base, prefix string) (map[string]string, error) {
 	u, err := url.Parse(base)
 	if err != nil {
-		return nil, fmt.Errorf("read -database: %w", err)
+		return nil, errors.New("-database is no URL") // the error would show the password
 	}
 	conn, err := pgx.Connect(ctx, base)
 	if err != nil {
