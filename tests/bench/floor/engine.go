@@ -50,18 +50,12 @@ func consumed(n int, then ...statement) []statement {
 	return append([]statement{fence(facts[n].topic), inbox(n)}, then...)
 }
 
-// callAsked, callClaimed and callAnswered are the life of a call.
+// callAsked is a call that its service claims as it asks for it: the lease is in the row from the start.
 func callAsked(kind string, body func(*order) string) statement {
 	return insert("call", orderID("subject"), same("kind", "'"+kind+"'"),
-		bytes("body", func(o *order) []byte { return []byte(body(o)) }), now("due_at", 0),
+		bytes("body", func(o *order) []byte { return []byte(body(o)) }), same("attempts", "1"), now("due_at", 15*time.Second),
 		text("cause", eventID(completed)), text("root", eventID(created)),
 		text("traceparent", func(o *order) string { return o.trace }), now("created_at", 0))
-}
-
-func callClaimed(kind string) statement {
-	s := update("call", orderID("subject"), now("due_at", 15*time.Second), same("attempts", "1"))
-	s.sql += " AND t.kind = '" + kind + "'"
-	return s
 }
 
 func callAnswered(kind string) statement {

@@ -109,7 +109,6 @@ var notOrders = map[string]string{
 	"fence":          "a row per partition and batch",
 	"member":         "copied from a file at every start",
 	"address":        "copied from a file at every start",
-	"contact":        "copied from a file at every start",
 	"reading_start":  "a row per partition, once",
 	"reconciliation": "by the clock",
 }

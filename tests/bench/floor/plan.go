@@ -144,7 +144,6 @@ func shippingSteps() []step {
 				return `{"key":"parcel-` + o.id + `","orderId":"` + o.id + `","addressId":"` + o.place + `","items":[{"productId":"` +
 					o.goods + `","name":"` + productName + `","quantity":1}]}`
 			}))...),
-		did("booking claimed", callClaimed("book")),
 		told("booked", prepared, callAnswered("book"),
 			update("shipment", orderID("order_id"), same("state", "'PREPARED'"), same("tracking", "'BOOKED'"), same("carrier", "'simulator'"),
 				text("booking_id", func(o *order) string { return o.booking }),
@@ -154,22 +153,15 @@ func shippingSteps() []step {
 	}
 }
 
+// mailerSteps: there is nobody to mail, which is noted at once.
 func mailerSteps() []step {
-	data := func(o *order) string {
-		return `{"items":[{"productName":"` + productName + `","quantity":1,"productPrice":` + literal(price) + `}],"pointAmount":` +
-			literal(price) + `,"currency":"KRW","at":"` + o.at + `"}`
-	}
 	return []step{
-		// It has no inbox: the mail's own row says that it was asked for.
+		// It has no inbox: the mail's own row says that it was dealt with.
 		did("order completed", fence("order.v1"), subject(0),
-			insert("mail", orderID("order_id"), same("kind", "'completed'"), userID("user_id"), same("state", "'WAITING'"),
-				json("data", data), now("created_at", 0), now("updated_at", 0)),
-			callAsked("mail_completed", func(o *order) string {
-				return `{"orderId":"` + o.id + `","userId":"` + o.user + `","kind":"completed","messageKey":"mail-completed-` + o.id +
-					`","data":` + data(o) + `}`
-			})),
-		did("mail claimed", callClaimed("mail_completed")),
-		did("mail skipped", callAnswered("mail_completed"),
-			update("mail", orderID("order_id"), same("state", "'SKIPPED'"), now("updated_at", 0))),
+			insert("mail", orderID("order_id"), same("kind", "'completed'"), userID("user_id"), same("state", "'SKIPPED'"),
+				json("data", func(o *order) string {
+					return `{"items":[{"productName":"` + productName + `","quantity":1,"productPrice":` + literal(price) +
+						`}],"pointAmount":` + literal(price) + `,"currency":"KRW","at":"` + o.at + `"}`
+				}), now("created_at", 0), now("updated_at", 0))),
 	}
 }

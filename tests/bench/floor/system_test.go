@@ -55,11 +55,8 @@ func newSystem(t *testing.T, orders int) *system {
 
 func product(n int) string { return fmt.Sprintf("PRD_%06d", n) }
 
-// member has an address to send to, and none to write to: its mails are skipped.
 func member(n int) *memberv1.MemberChanged {
-	m := local.Member(fmt.Sprintf("member-%06d", n), fmt.Sprintf("0190a3a0-0000-7000-8000-%012x", n+1), "en")
-	m.Email = ""
-	return m
+	return local.Member(fmt.Sprintf("member-%06d", n), fmt.Sprintf("0190a3a0-0000-7000-8000-%012x", n+1), "en")
 }
 
 // session runs the system for as long as do takes. Its end closes every connection, which is also when
@@ -75,6 +72,8 @@ func (s *system) session(t *testing.T, do func(context.Context, *local.System)) 
 	running, err := local.Start(ctx, local.Config{
 		Dir: s.dir, Databases: s.databases, Brokers: s.brokers, TopicPrefix: s.prefix, Partitions: partitions,
 		Members: members, Log: s.log, Environment: map[string]string{"LOG_LEVEL": "warn"},
+		// The mailer knows nobody: its mails are skipped.
+		ServiceEnvironment: map[string]map[string]string{"mailer": {"MEMBERS_FILE": ""}},
 	})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, s.log)
