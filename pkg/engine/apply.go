@@ -3,7 +3,9 @@ package engine
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,16 +39,38 @@ func newIDs() func(int) string {
 	}
 }
 
+// habit remembers how many events the last decision on each type of input emitted. It is a guess about the next
+// one, and nothing more: what it says wrong costs a statement.
+type habit struct {
+	mu   sync.Mutex
+	last map[reflect.Type]int32
+}
+
+func (h *habit) note(msg any, emitted int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.last == nil {
+		h.last = map[reflect.Type]int32{}
+	}
+	h.last[reflect.TypeOf(msg)] = int32(emitted)
+}
+
+func (h *habit) of(msg any) int32 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.last[reflect.TypeOf(msg)]
+}
+
 // apply is the heart of every lane: Load, decide each in order, Save, outbox. The subjects of all items
-// are locked. On an error nothing of the transaction may be kept.
-func (e *Engine[W]) apply(ctx context.Context, tx pgx.Tx, subjects map[string]*subject, now time.Time, items []*item) error {
+// are locked. On an error nothing of the transaction may be kept. The calls it returns are this process's to
+// make once the transaction has committed.
+func (e *Engine[W]) apply(ctx context.Context, tx pgx.Tx, subjects map[string]*subject, now time.Time, items []*item) ([]Call, error) {
 	if len(items) == 0 {
-		return nil
+		return nil, saveSubjects(ctx, tx, subjects)
 	}
 	inputs := make([]flow.Input, len(items))
 	for i, it := range items {
 		it.input.Meta.Now = now
-		it.input.Meta.IDs = newIDs()
 		inputs[i] = it.input
 	}
 	var world *W
@@ -55,10 +79,10 @@ func (e *Engine[W]) apply(ctx context.Context, tx pgx.Tx, subjects map[string]*s
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("load: %w", err)
+		return nil, fmt.Errorf("load: %w", err)
 	}
 	var records []outbox.Record
-	calls := newCallBook(now)
+	calls := &callBook{now: now, room: e.worker.room(), lease: e.tuning.CallLease}
 	for i, it := range items {
 		s := subjects[it.input.Subject]
 		if it.traceparent == "" {
@@ -68,28 +92,33 @@ func (e *Engine[W]) apply(ctx context.Context, tx pgx.Tx, subjects map[string]*s
 		it.outcome, err = e.cfg.Definition.Decide(world, inputs[i])
 		if err != nil {
 			span.fail(err)
-			return fmt.Errorf("decide %T of %s: %w", it.input.Msg, it.input.Subject, err)
+			return nil, fmt.Errorf("decide %T of %s: %w", it.input.Msg, it.input.Subject, err)
 		}
+		e.habit.note(it.input.Msg, len(it.outcome.Events))
 		if records, err = e.emit(records, s, it, now); err == nil {
 			err = calls.add(it, s)
 		}
 		if err != nil {
 			span.fail(err)
-			return &fault.PanicError{Where: fmt.Sprintf("%T", it.input.Msg), Value: err}
+			return nil, &fault.PanicError{Where: fmt.Sprintf("%T", it.input.Msg), Value: err}
 		}
 		span.end()
 	}
 	if err := survive("save", func() error { return e.cfg.Store.Save(ctx, tx, world) }); err != nil {
-		return fmt.Errorf("save: %w", err)
+		return nil, fmt.Errorf("save: %w", err)
 	}
-	if err := calls.save(ctx, tx); err != nil {
-		return err
+	mine, err := calls.save(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	if calls.left {
+		e.worker.left.Store(true)
 	}
 	if err := saveSubjects(ctx, tx, subjects); err != nil {
-		return err
+		return nil, err
 	}
 	e.metrics.emitted.Add(float64(len(records)))
-	return outbox.Append(ctx, tx, records)
+	return mine, outbox.Append(ctx, tx, records)
 }
 
 // survive makes an error of a panic, as Decide does: an event that makes Load or Save panic would
@@ -119,7 +148,6 @@ func (e *Engine[W]) emit(records []outbox.Record, s *subject, it *item, now time
 			em.Cause = s.root
 		}
 		s.emitted++
-		s.changed = true
 		eventType := string(em.Message.ProtoReflect().Descriptor().FullName())
 		payload, err := proto.Marshal(em.Message)
 		if err != nil {

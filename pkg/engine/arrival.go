@@ -20,8 +20,10 @@ type arrival struct {
 	record *kgo.Record
 	slot   slot
 	topic  string // without prefix
-	// skip: of a type the service does not declare. Only its offset matters.
-	skip     bool
+	// skip: of a type the service does not declare, or none of its business. Only its offset matters.
+	skip bool
+	// relaxed: nobody waits for what is decided on it.
+	relaxed  bool
 	envelope kafka.Envelope
 	id       [16]byte // the event id, where known
 	known    bool
@@ -41,8 +43,14 @@ func (e *Engine[W]) arrive(record *kgo.Record, topic string, s slot) *arrival {
 		return a
 	}
 	a.decode(e.cfg.Definition.Listens())
-	if otherVersion && a.err == nil {
+	switch {
+	case a.err != nil:
+	case otherVersion:
 		a.err = &fault.DecodeError{Type: eventType, Reason: "version is not known"}
+	case !e.cfg.Definition.Concerns(a.msg):
+		a.skip = true
+	default:
+		a.relaxed = e.cfg.Definition.Relaxed(a.msg)
 	}
 	return a
 }

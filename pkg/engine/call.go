@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -33,13 +34,21 @@ type Call struct {
 // the provider may have carried out unless sending it again under that key is harmless.
 type Caller func(ctx context.Context, call Call) (flow.Command, error)
 
-// worker claims due calls and makes them, outside of any transaction.
+// worker makes calls, outside of any transaction: those that this process asked for and claimed in the same moment,
+// and those that are due in the table.
 type worker[W any] struct {
 	e       *Engine[W]
 	wake    chan struct{}
 	slots   chan struct{}
 	retryMu sync.Mutex
 	retries []retry
+
+	mu     sync.Mutex
+	ctx    context.Context // of run; nil before and after it
+	flying int             // calls claimed here and not answered yet
+	landed sync.WaitGroup
+	// left says that a batch asked for more calls than there was room for.
+	left atomic.Bool
 }
 
 type retry struct {
@@ -60,11 +69,15 @@ func (w *worker[W]) run(ctx context.Context) error {
 	if len(w.e.cfg.Callers) == 0 {
 		return nil
 	}
-	var calls sync.WaitGroup
-	defer calls.Wait()
+	w.open(ctx)
+	defer func() {
+		w.open(nil)
+		w.landed.Wait()
+		w.saveRetries()
+	}()
 	for {
 		w.saveRetries()
-		full, err := w.claim(ctx, &calls)
+		full, err := w.claim(ctx)
 		if err != nil && ctx.Err() == nil {
 			w.e.log.Warn("claim calls", "error", err)
 		}
@@ -74,8 +87,6 @@ func (w *worker[W]) run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			calls.Wait()
-			w.saveRetries()
 			return nil
 		case <-w.wake:
 			// What a busy service asks for gathers for a pace, as everything does.
@@ -87,12 +98,52 @@ func (w *worker[W]) run(ctx context.Context) error {
 	}
 }
 
-// claim takes due calls for as many slots as are free and starts them. SKIP LOCKED is right here: no
+func (w *worker[W]) open(ctx context.Context) {
+	w.mu.Lock()
+	w.ctx = ctx
+	w.mu.Unlock()
+}
+
+// room is how many more calls this process may claim as it asks for them. They wait here for a slot while their
+// lease runs, so there are only so many times as many as there are slots; the others are claimed from the table.
+func (w *worker[W]) room() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ctx == nil {
+		return 0
+	}
+	return max(0, 32*cap(w.slots)-w.flying)
+}
+
+// start makes calls that are this process's by now. Should the worker have stopped meanwhile, their leases end, and
+// they are claimed again.
+func (w *worker[W]) start(calls []Call, claimedAt time.Time) {
+	if w.left.Swap(false) {
+		w.wakeUp()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ctx == nil {
+		return
+	}
+	ctx := w.ctx
+	w.flying += len(calls)
+	for _, c := range calls {
+		w.landed.Go(func() {
+			w.make(ctx, c, claimedAt)
+			w.mu.Lock()
+			w.flying--
+			w.mu.Unlock()
+		})
+	}
+}
+
+// claim takes due calls, as many as there is room for, and starts them. SKIP LOCKED is right here: no
 // order is promised among calls. The claim is the row's due_at moved to the end of the lease: a worker
 // that dies leaves a call that becomes due again by itself. Calls of a parked subject wait: their
 // answers could not be decided.
-func (w *worker[W]) claim(ctx context.Context, calls *sync.WaitGroup) (full bool, err error) {
-	free := cap(w.slots) - len(w.slots)
+func (w *worker[W]) claim(ctx context.Context) (full bool, err error) {
+	free := min(w.room(), cap(w.slots))
 	if free == 0 {
 		return true, nil
 	}
@@ -118,13 +169,7 @@ func (w *worker[W]) claim(ctx context.Context, calls *sync.WaitGroup) (full bool
 	if err != nil {
 		return false, fmt.Errorf("claim calls: %w", err)
 	}
-	for _, c := range claimed {
-		w.slots <- struct{}{}
-		calls.Go(func() {
-			defer func() { <-w.slots }()
-			w.make(ctx, c, claimedAt)
-		})
-	}
+	w.start(claimed, claimedAt)
 	return len(claimed) == free, nil
 }
 
@@ -134,12 +179,10 @@ func (w *worker[W]) claim(ctx context.Context, calls *sync.WaitGroup) (full bool
 // may have been stopped for a while between the claim and here, and another worker has the call then.
 // The monotonic clock says so, not the wall clock.
 func (w *worker[W]) make(ctx context.Context, c Call, claimedAt time.Time) {
-	if time.Since(claimedAt) > w.e.tuning.CallLease-w.e.tuning.CallTimeout {
+	outcome, sent, err := w.send(ctx, c, claimedAt)
+	if !sent {
 		return
 	}
-	callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.e.tuning.CallTimeout)
-	defer cancel()
-	outcome, err := w.call(callCtx, c)
 	if err != nil {
 		w.e.metrics.calls.WithLabelValues(c.Kind, "retry").Inc()
 		w.again(c, err)
@@ -151,6 +194,20 @@ func (w *worker[W]) make(ctx context.Context, c Call, claimedAt time.Time) {
 		w.e.log.Error("outcome of a call was not taken", "subject", c.Subject, "kind", c.Kind, "error", err)
 		w.again(c, err)
 	}
+}
+
+// send waits for a slot and makes the call. Its answer waits for a transaction without the slot, which is for the
+// world outside.
+func (w *worker[W]) send(ctx context.Context, c Call, claimedAt time.Time) (outcome flow.Command, sent bool, err error) {
+	w.slots <- struct{}{}
+	defer func() { <-w.slots }()
+	if time.Since(claimedAt) > w.e.tuning.CallLease-w.e.tuning.CallTimeout {
+		return nil, false, nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.e.tuning.CallTimeout)
+	defer cancel()
+	outcome, err = w.call(ctx, c)
+	return outcome, true, err
 }
 
 // call makes the call. A panic of the adapter is an error of this call and nobody else's.

@@ -18,6 +18,11 @@ type callBook struct {
 	now       time.Time
 	asked     []askedCall
 	withdrawn []flow.Withdrawal
+	// room is how many of them this process claims as it asks for them, each for so long.
+	room  int
+	lease time.Duration
+	// left: there was no room for some.
+	left bool
 }
 
 type askedCall struct {
@@ -33,8 +38,6 @@ const (
 	callAnswered  = 1
 	callWithdrawn = 2
 )
-
-func newCallBook(now time.Time) *callBook { return &callBook{now: now} }
 
 func (b *callBook) add(it *item, s *subject) error {
 	cause := it.input.Meta.Cause
@@ -73,15 +76,18 @@ func (b *callBook) withdraw(w flow.Withdrawal) {
 	b.withdrawn = append(b.withdrawn, w)
 }
 
-// save writes withdrawals first: a decision may take back one kind and ask for another.
-func (b *callBook) save(ctx context.Context, tx pgx.Tx) error {
+// save writes withdrawals first: a decision may take back one kind and ask for another. It returns the calls that
+// are this process's to make once the transaction has committed: a row written as claimed needs no second statement
+// to be claimed. Should the process die before it makes them, or not hear that it has committed, their leases end
+// like any other.
+func (b *callBook) save(ctx context.Context, tx pgx.Tx) ([]Call, error) {
 	if len(b.withdrawn) > 0 {
 		if err := b.saveWithdrawn(ctx, tx); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if len(b.asked) == 0 {
-		return nil
+		return nil, nil
 	}
 	slices.SortStableFunc(b.asked, func(x, y askedCall) int {
 		return cmp.Or(cmp.Compare(x.Subject, y.Subject), cmp.Compare(x.Kind, y.Kind))
@@ -89,23 +95,48 @@ func (b *callBook) save(ctx context.Context, tx pgx.Tx) error {
 	n := len(b.asked)
 	subjects, kinds, causes := make([]string, n), make([]string, n), make([]string, n)
 	roots, traces := make([]string, n), make([]string, n)
-	bodies, due, states := make([][]byte, n), make([]time.Time, n), make([]int16, n)
+	bodies, due, states, attempts := make([][]byte, n), make([]time.Time, n), make([]int16, n), make([]int32, n)
+	claimed := map[[2]string]Call{}
 	for i, c := range b.asked {
 		subjects[i], kinds[i], bodies[i], due[i] = c.Subject, c.Kind, c.body, b.now.Add(c.After)
 		causes[i], roots[i], traces[i], states[i] = c.cause, c.root, c.traceparent, c.state
+		key := [2]string{c.Subject, c.Kind}
+		if _, again := claimed[key]; again || c.After > 0 || c.state != callPending {
+			continue
+		}
+		if len(claimed) >= b.room {
+			b.left = true
+			continue
+		}
+		due[i], attempts[i] = b.now.Add(b.lease), 1
+		claimed[key] = Call{
+			Subject: c.Subject, Kind: c.Kind, Attempt: 1, Body: c.body, cause: c.cause, root: c.root, traceparent: c.traceparent,
+		}
 	}
-	_, err := tx.Exec(ctx, `
-		INSERT INTO call (subject, kind, body, due_at, cause, root, traceparent, state, created_at)
-		SELECT subject, kind, body, due_at, cause, root, traceparent, state, $9
-		FROM unnest($1::text[], $2::text[], $3::bytea[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::smallint[])
-		     WITH ORDINALITY AS k(subject, kind, body, due_at, cause, root, traceparent, state, n)
+	rows, err := tx.Query(ctx, `
+		INSERT INTO call (subject, kind, body, due_at, cause, root, traceparent, state, attempts, created_at)
+		SELECT subject, kind, body, due_at, cause, root, traceparent, state, attempts, $10
+		FROM unnest($1::text[], $2::text[], $3::bytea[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::smallint[], $9::int[])
+		     WITH ORDINALITY AS k(subject, kind, body, due_at, cause, root, traceparent, state, attempts, n)
 		ORDER BY n -- of two of a kind the first one asked for counts
-		ON CONFLICT (subject, kind) DO NOTHING`,
-		subjects, kinds, bodies, due, causes, roots, traces, states, b.now)
+		ON CONFLICT (subject, kind) DO NOTHING
+		RETURNING subject, kind, attempts`,
+		subjects, kinds, bodies, due, causes, roots, traces, states, attempts, b.now)
 	if err != nil {
-		return fmt.Errorf("save %d calls: %w", n, err)
+		return nil, fmt.Errorf("save %d calls: %w", n, err)
 	}
-	return nil
+	var mine []Call
+	var subject, kind string
+	var attempt int
+	if _, err := pgx.ForEachRow(rows, []any{&subject, &kind, &attempt}, func() error {
+		if c, ok := claimed[[2]string{subject, kind}]; ok && attempt == 1 {
+			mine = append(mine, c)
+		}
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("save %d calls: %w", n, err)
+	}
+	return mine, nil
 }
 
 func (b *callBook) saveWithdrawn(ctx context.Context, tx pgx.Tx) error {

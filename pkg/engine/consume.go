@@ -29,7 +29,7 @@ var errRewound = errors.New("the database's offset is behind what was committed:
 // offset order. With parkWith set, the batch is the one arrival that fails with it, and is parked.
 func (e *Engine[W]) consume(ctx context.Context, batch []*arrival, position map[slot]int64, parkWith error) error {
 	started := time.Now()
-	var handled, parked int
+	var done handled
 	err := pgx.BeginFunc(ctx, e.cfg.Pool, func(tx pgx.Tx) error {
 		next, err := lockFences(ctx, tx, batch)
 		if err != nil {
@@ -52,7 +52,7 @@ func (e *Engine[W]) consume(ctx context.Context, batch []*arrival, position map[
 				a.err = parkWith
 			}
 		}
-		if handled, parked, err = e.handle(ctx, tx, arrived); err != nil {
+		if done, err = e.handle(ctx, tx, arrived); err != nil {
 			return err
 		}
 		return advanceFences(ctx, tx, batch, next)
@@ -60,38 +60,45 @@ func (e *Engine[W]) consume(ctx context.Context, batch []*arrival, position map[
 	if err != nil {
 		return err
 	}
-	e.consumer.countParked(parked)
+	e.consumer.countParked(done.parked)
 	e.cfg.Wake()
-	e.worker.wakeUp()
-	if handled > 0 {
-		e.metrics.batch("event", handled, time.Since(started))
+	e.worker.start(done.calls, started)
+	if done.events > 0 {
+		e.metrics.batch("event", done.events, time.Since(started))
 	}
 	return nil
 }
 
+// handled is what became of a batch: how many arrivals were new, how many subjects were parked, and the calls that
+// are to be made now.
+type handled struct {
+	events, parked int
+	calls          []Call
+}
+
 // handle drops repeated events, queues those of parked subjects, parks what cannot be decoded, and
-// applies the rest. It returns how many arrivals were new, and how many subjects it parked.
-func (e *Engine[W]) handle(ctx context.Context, tx pgx.Tx, arrived []*arrival) (handled, parked int, err error) {
+// applies the rest.
+func (e *Engine[W]) handle(ctx context.Context, tx pgx.Tx, arrived []*arrival) (done handled, err error) {
 	fresh, err := e.enterInbox(ctx, tx, arrived)
 	if err != nil || len(fresh) == 0 {
-		return 0, 0, err
+		return done, err
 	}
-	origins := make(map[string]origin, len(fresh))
-	for _, a := range fresh {
-		if _, seen := origins[a.envelope.Subject]; !seen {
-			origins[a.envelope.Subject] = origin{a.envelope.Correlation, a.envelope.TraceParent}
-		}
+	from := make(origins, len(fresh))
+	all := make([]*item, len(fresh))
+	for i, a := range fresh {
+		all[i] = a.item()
+		from.add(all[i], e.habit.of(a.msg))
 	}
-	subjects, now, err := lockSubjects(ctx, tx, origins)
+	subjects, now, err := lockSubjects(ctx, tx, from)
 	if err != nil {
-		return 0, 0, err
+		return done, err
 	}
 	var items []*item
 	var queued, failed []*arrival
-	for _, a := range fresh {
+	for i, a := range fresh {
 		s := subjects[a.envelope.Subject]
 		if a.err == nil && !s.parked {
-			items = append(items, a.item())
+			items = append(items, all[i])
 			continue
 		}
 		if !s.parked {
@@ -102,9 +109,11 @@ func (e *Engine[W]) handle(ctx context.Context, tx pgx.Tx, arrived []*arrival) (
 		queued = append(queued, a)
 	}
 	if err := e.park(ctx, tx, failed, queued, now); err != nil {
-		return 0, 0, err
+		return done, err
 	}
-	return len(fresh), len(failed), e.apply(ctx, tx, subjects, now, items)
+	done.events, done.parked = len(fresh), len(failed)
+	done.calls, err = e.apply(ctx, tx, subjects, now, items)
+	return done, err
 }
 
 // lockFences locks the rows of the batch's partitions in key order and returns their offsets. A
@@ -211,7 +220,7 @@ func (a *arrival) item() *item {
 	return &item{
 		input: flow.Input{
 			Kind: flow.KindEvent, Subject: a.envelope.Subject, Msg: a.msg,
-			Meta: flow.Meta{Cause: a.envelope.ID},
+			Meta: flow.Meta{Cause: a.envelope.ID, IDs: newIDs()},
 		},
 		root: a.envelope.Correlation, traceparent: a.envelope.TraceParent,
 	}

@@ -56,7 +56,12 @@ type consumer[W any] struct {
 	parkLog []time.Time
 
 	lastStart time.Time
-	hint      offsetHint
+	turn      int32 // the partition at which the next batch begins
+	// lastRelaxed is when relaxed events were last taken for their own sake, owed how many of what was pending then
+	// are still to be taken.
+	lastRelaxed time.Time
+	owed        int
+	hint        offsetHint
 }
 
 func newConsumer[W any](e *Engine[W]) *consumer[W] {
@@ -260,7 +265,7 @@ func (c *consumer[W]) fetchFailed(fe kgo.FetchError) error {
 func (c *consumer[W]) waitForRoom(ctx context.Context) bool {
 	for {
 		c.mu.Lock()
-		full := len(c.pending) >= 4*c.e.tuning.BatchMax && len(c.again) == 0
+		full := len(c.pending) >= 8*c.e.tuning.BatchMax && len(c.again) == 0
 		c.mu.Unlock()
 		if !full {
 			return true

@@ -59,6 +59,7 @@ type Config[W any] struct {
 type Tuning struct {
 	BatchMax        int             // most records of one transaction: 2,000
 	Pace            time.Duration   // least time between the starts of two batches: 20 ms
+	Relaxed         time.Duration   // the same where nobody waits for any of it: 250 ms
 	SessionTime     time.Duration   // group session timeout: 10 s
 	Sweep           time.Duration   // how often deadlines, due calls and due replays are looked for: 500 ms
 	CallTimeout     time.Duration   // longest an outside call may take: 10 s
@@ -88,6 +89,7 @@ func (t Tuning) withDefaults() Tuning {
 		value time.Duration
 	}{
 		{&t.Pace, 20 * time.Millisecond},
+		{&t.Relaxed, 250 * time.Millisecond},
 		{&t.SessionTime, 10 * time.Second},
 		{&t.Sweep, 500 * time.Millisecond},
 		{&t.CallTimeout, 10 * time.Second},
@@ -111,6 +113,7 @@ type Engine[W any] struct {
 	lane     *lane[W]
 	consumer *consumer[W]
 	worker   *worker[W]
+	habit    habit
 
 	fatal chan error
 }

@@ -138,17 +138,21 @@ func (l *lane[W]) commit(batch []*work) error {
 	ctx, cancel := context.WithTimeout(context.Background(), txTimeout)
 	defer cancel()
 	started := time.Now()
-	err := pgx.BeginFunc(ctx, l.e.cfg.Pool, func(tx pgx.Tx) error { return l.decide(ctx, tx, batch) })
+	var calls []Call
+	err := pgx.BeginFunc(ctx, l.e.cfg.Pool, func(tx pgx.Tx) (err error) {
+		calls, err = l.decide(ctx, tx, batch)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	l.e.cfg.Wake()
-	l.e.worker.wakeUp()
+	l.e.worker.start(calls, started)
 	l.e.metrics.batch("command", len(batch), time.Since(started))
 	return nil
 }
 
-func (l *lane[W]) decide(ctx context.Context, tx pgx.Tx, batch []*work) error {
+func (l *lane[W]) decide(ctx context.Context, tx pgx.Tx, batch []*work) ([]Call, error) {
 	var commands []*work
 	for _, w := range batch {
 		w.outcome = flow.Outcome{}
@@ -158,7 +162,7 @@ func (l *lane[W]) decide(ctx context.Context, tx pgx.Tx, batch []*work) error {
 	}
 	commands, followers, err := recall(ctx, tx, commands)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	todo := commands
 	for _, w := range batch {
@@ -166,37 +170,37 @@ func (l *lane[W]) decide(ctx context.Context, tx pgx.Tx, batch []*work) error {
 			todo = append(todo, w)
 		}
 	}
-	origins := make(map[string]origin, len(todo))
+	from := make(origins, len(todo))
 	for _, w := range todo {
-		if origins[w.input.Subject] == (origin{}) {
-			origins[w.input.Subject] = origin{w.root, w.traceparent}
-		}
+		w.input.Meta.IDs = newIDs()
+		from.add(&w.item, l.e.habit.of(w.input.Msg))
 	}
-	subjects, now, err := lockSubjects(ctx, tx, origins)
+	subjects, now, err := lockSubjects(ctx, tx, from)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	open, err := closeCalls(ctx, tx, todo, subjects)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	items, decided := admit(todo, subjects, open)
-	if err := l.e.apply(ctx, tx, subjects, now, items); err != nil {
-		return err
+	calls, err := l.e.apply(ctx, tx, subjects, now, items)
+	if err != nil {
+		return nil, err
 	}
 	for _, w := range decided {
 		if err := w.reply(); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := saveAnswers(ctx, tx, decided, now); err != nil {
-		return err
+		return nil, err
 	}
 	for w, leader := range followers {
 		w.answer = leader.answer
 		w.answer.Replayed = true
 	}
-	return nil
+	return calls, nil
 }
 
 // admit picks what is decided now. On a parked subject a command is answered 503, a deadline waits for

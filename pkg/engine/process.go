@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -102,21 +103,9 @@ func (c *consumer[W]) commit(ctx context.Context, batch []*arrival, parkWith err
 func (c *consumer[W]) next(ctx context.Context, limit int) []*arrival {
 	for ctx.Err() == nil {
 		c.mu.Lock()
-		n := len(c.pending)
-		idle := !slices.ContainsFunc(c.pending, func(a *arrival) bool { return !a.skip })
-		var wait time.Duration
-		switch {
-		case n == 0:
-			wait = time.Hour
-		case n >= limit:
-		case idle:
-			// Only records of types the service does not take: their offsets can wait for company.
-			wait = time.Until(c.lastStart.Add(time.Second))
-		default:
-			wait = time.Until(c.lastStart.Add(c.e.tuning.Pace))
-		}
+		wait := c.patience(limit)
 		if wait <= 0 {
-			batch := slices.Clone(c.pending[:min(limit, n)])
+			batch := c.cut(limit)
 			c.mu.Unlock()
 			c.lastStart = time.Now()
 			return batch
@@ -131,6 +120,102 @@ func (c *consumer[W]) next(ctx context.Context, limit int) []*arrival {
 		timer.Stop()
 	}
 	return nil
+}
+
+// patience is how long what is pending can wait for company; c.mu is held.
+func (c *consumer[W]) patience(limit int) time.Duration {
+	hurried, relaxed := 0, 0
+	for _, a := range c.pending {
+		switch {
+		case a.relaxed:
+			relaxed++
+		case !a.skip:
+			hurried++
+		}
+	}
+	pace := time.Until(c.lastStart.Add(c.e.tuning.Pace))
+	switch {
+	case len(c.pending) == 0:
+		return time.Hour
+	case hurried >= limit, c.owed > 0, len(c.pending) >= limit && limit < c.e.tuning.BatchMax:
+		return 0
+	case relaxed >= 4*limit:
+		c.owed = len(c.pending)
+		return 0
+	case hurried > 0:
+		return pace
+	case relaxed > 0:
+		return max(pace, time.Until(c.lastRelaxed.Add(c.relaxedPace(relaxed))))
+	default:
+		// Only records that are none of the service's business: their offsets can wait for company.
+		return time.Until(c.lastStart.Add(time.Second))
+	}
+}
+
+// relaxedPace is how long events that nobody waits for wait for company: longer when there are many of them, as then
+// most of an order's events come to be decided together, and its rows are written once for all of them.
+func (c *consumer[W]) relaxedPace(pending int) time.Duration {
+	pace := max(c.e.tuning.Pace, c.e.tuning.Relaxed)
+	if pending > c.e.tuning.BatchMax/8 {
+		pace *= 4
+	}
+	return pace
+}
+
+// cut takes the next batch from what is pending; c.mu is held. Where there is more than one batch, it is cut by
+// partitions: all topics put an order into the partition of the same number, so a batch that has all of some
+// partitions meets each of its orders once, and not once for each topic. Within a partition of a topic the order
+// stays. The next batch goes on where this one ends, round and round.
+func (c *consumer[W]) cut(limit int) []*arrival {
+	due := c.pending
+	if c.owed == 0 && limit == c.e.tuning.BatchMax {
+		if time.Since(c.lastRelaxed) >= c.relaxedPace(len(c.pending)) {
+			c.owed = len(c.pending)
+		} else if some := c.company(); len(some) > 0 {
+			due = some
+		}
+	}
+	if c.owed > 0 {
+		c.lastRelaxed = time.Now()
+	}
+	if len(due) > limit {
+		due = slices.Clone(due)
+		round := int32(0)
+		for _, a := range due {
+			round = max(round, a.slot.partition+1)
+		}
+		turn := func(a *arrival) int32 { return (a.slot.partition - c.turn%round + round) % round }
+		slices.SortStableFunc(due, func(a, b *arrival) int { return cmp.Compare(turn(a), turn(b)) })
+		c.turn = due[limit-1].slot.partition
+		due = due[:limit]
+	}
+	c.owed = max(0, c.owed-len(due))
+	return slices.Clone(due)
+}
+
+// company is what is to be decided now, with those of the relaxed events that go well with it: what came before it in
+// a partition of a topic, and what is about the same subjects, with what came before that. The others wait: they are
+// about orders that something else will be decided for soon.
+func (c *consumer[W]) company() []*arrival {
+	about := map[string]bool{}
+	for _, a := range c.pending {
+		if !a.skip && !a.relaxed {
+			about[a.envelope.Subject] = true
+		}
+	}
+	last := map[slot]int{}
+	for i, a := range c.pending {
+		if !a.skip && (!a.relaxed || about[a.envelope.Subject]) {
+			last[a.slot] = i
+		}
+	}
+	var some []*arrival
+	for i, a := range c.pending {
+		if end, any := last[a.slot]; any && i <= end {
+			some = append(some, a)
+		}
+	}
+	return some
 }
 
 // done removes a committed batch from the queue and marks the group's offsets.

@@ -38,8 +38,9 @@ func (e *Engine[W]) tryAgain(ctx context.Context, subject string, automatic bool
 
 func (e *Engine[W]) replay(ctx context.Context, id string) (handled int, err error) {
 	started := time.Now()
+	var calls []Call
 	err = pgx.BeginFunc(ctx, e.cfg.Pool, func(tx pgx.Tx) error {
-		subjects, now, err := lockSubjects(ctx, tx, map[string]origin{id: {}})
+		subjects, now, err := lockSubjects(ctx, tx, origins{id: {}})
 		if err != nil {
 			return err
 		}
@@ -62,7 +63,7 @@ func (e *Engine[W]) replay(ctx context.Context, id string) (handled int, err err
 			it.input.Subject = id
 			items = append(items, it)
 		}
-		if err := e.apply(ctx, tx, subjects, now, items); err != nil {
+		if calls, err = e.apply(ctx, tx, subjects, now, items); err != nil {
 			return err
 		}
 		handled = len(items)
@@ -72,7 +73,7 @@ func (e *Engine[W]) replay(ctx context.Context, id string) (handled int, err err
 		return 0, err
 	}
 	e.cfg.Wake()
-	e.worker.wakeUp()
+	e.worker.start(calls, started)
 	e.metrics.batch("replay", handled, time.Since(started))
 	e.log.Info("parked subject replayed", "subject", id, "events", handled)
 	return handled, nil

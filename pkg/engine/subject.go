@@ -17,43 +17,78 @@ type subject struct {
 	parked  bool
 	root    string
 	trace   string
-	changed bool
+	// stored is what the row says of emitted and root, which is not what they are until saveSubjects.
+	stored chain
 }
 
-// origin is what a subject's row begins with: the chain it belongs to, and its trace.
-type origin struct{ root, trace string }
+// chain is where the numbering of a subject's events stands, and what began it.
+type chain struct {
+	emitted int32
+	root    string
+}
+
+// origin is what a subject's row begins with: its trace, and the chain as it is likely to be after this batch. Most
+// inputs emit what others of their type did, and a row that is right from the start need not be written twice;
+// saveSubjects mends the others.
+type origin struct {
+	root, trace string
+	likely      chain
+}
+
+// add counts an input that is about to be decided for a subject; the first one says what began.
+func (o origins) add(it *item, emits int32) {
+	begun, seen := o[it.input.Subject]
+	if !seen {
+		begun = origin{root: it.root, trace: it.traceparent, likely: chain{root: it.root}}
+	}
+	begun.likely.emitted += emits
+	if begun.likely.root == "" && emits > 0 {
+		begun.likely.root = it.input.Meta.EventID(0) // the first event of a chain
+	}
+	o[it.input.Subject] = begun
+}
+
+// origins are those of a batch's subjects.
+type origins map[string]origin
 
 // lockSubjects makes and locks the rows of the given ids, in their order, and then reads the clock. The
 // map's value is what a row made here begins with.
 //
 // The insert comes first because a row that does not exist cannot be locked: an OrderCreated and a
 // PaymentCancelled side by side would both find nothing and both go on. Whoever inserts second waits
-// for the first to commit. The clock is read by a statement of its own after the lock: a time taken
+// for the first to commit. Rows that this very transaction has made are not locked and read once more: nobody
+// else sees them before it commits. The clock is read by a statement of its own after the lock: a time taken
 // before may be older than what the former holder of the lock wrote.
-func lockSubjects(ctx context.Context, tx pgx.Tx, origins map[string]origin) (map[string]*subject, time.Time, error) {
-	ids := slices.Sorted(maps.Keys(origins))
-	roots, traces := make([]string, len(ids)), make([]string, len(ids))
-	for i, id := range ids {
-		roots[i], traces[i] = origins[id].root, origins[id].trace
-	}
+func lockSubjects(ctx context.Context, tx pgx.Tx, from origins) (map[string]*subject, time.Time, error) {
+	ids := slices.Sorted(maps.Keys(from))
+	roots, traces, emitted := make([]string, len(ids)), make([]string, len(ids)), make([]int32, len(ids))
 	subjects := make(map[string]*subject, len(ids))
+	for i, id := range ids {
+		o := from[id]
+		roots[i], traces[i], emitted[i] = o.likely.root, o.trace, o.likely.emitted
+		subjects[id] = &subject{id: id, root: o.root, trace: o.trace, stored: o.likely}
+	}
 	var now time.Time
 	batch := &pgx.Batch{}
 	if len(ids) > 0 {
 		// By ordinality: an ORDER BY of the text itself would follow the database's collation, and that is
 		// another order than the one the rows are locked in below.
 		batch.Queue(`
-			INSERT INTO subject (id, root, trace)
-			SELECT id, root, trace FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(id, root, trace, n)
+			INSERT INTO subject (id, root, trace, emitted)
+			SELECT id, root, trace, emitted
+			FROM unnest($1::text[], $2::text[], $3::text[], $4::int[]) WITH ORDINALITY AS k(id, root, trace, emitted, n)
 			ORDER BY n
-			ON CONFLICT DO NOTHING`, ids, roots, traces)
-		batch.Queue(`SELECT id, emitted, parked, root, trace FROM subject WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`, ids).
+			ON CONFLICT DO NOTHING`, ids, roots, traces, emitted)
+		batch.Queue(`
+			SELECT id, emitted, parked, root, trace FROM subject
+			WHERE id = ANY($1) AND xmin <> pg_current_xact_id()::xid ORDER BY id FOR NO KEY UPDATE`, ids).
 			Query(func(rows pgx.Rows) error {
 				for rows.Next() {
 					s := &subject{}
 					if err := rows.Scan(&s.id, &s.emitted, &s.parked, &s.root, &s.trace); err != nil {
 						return err
 					}
+					s.stored = chain{s.emitted, s.root}
 					subjects[s.id] = s
 				}
 				return rows.Err()
@@ -66,12 +101,12 @@ func lockSubjects(ctx context.Context, tx pgx.Tx, origins map[string]origin) (ma
 	return subjects, now.UTC(), nil
 }
 
-// saveSubjects writes the counters and roots that changed.
+// saveSubjects writes the counters and roots that are not what the rows say.
 func saveSubjects(ctx context.Context, tx pgx.Tx, subjects map[string]*subject) error {
 	var ids, roots []string
 	var emitted []int32
 	for _, id := range slices.Sorted(maps.Keys(subjects)) {
-		if s := subjects[id]; s.changed {
+		if s := subjects[id]; s.stored != (chain{s.emitted, s.root}) {
 			ids, emitted, roots = append(ids, id), append(emitted, s.emitted), append(roots, s.root)
 		}
 	}

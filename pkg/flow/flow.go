@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -61,7 +62,10 @@ type Handler[W any] struct {
 	calls []string
 	// listens names the topics of a Listen handler.
 	listens []string
-	decide  func(w *W, msg any, m Meta) (Reply, []Event)
+	relaxed bool
+	// concerns is nil where every event of the type concerns the service.
+	concerns func(msg any) bool
+	decide   func(w *W, msg any, m Meta) (Reply, []Event)
 }
 
 // Emits declares the event types the function may return. Returning any other is an error that
@@ -79,16 +83,32 @@ func (h *Handler[W]) Calls(kinds ...string) *Handler[W] {
 	return h
 }
 
-// On binds a decide function to an event type.
-func On[W any, E proto.Message](decide func(*W, E, Meta) []Event) *Handler[W] {
+// Relaxed says that nobody waits for what is decided here: such inputs let a little time pass to be decided
+// together with more of their kind. What comes before one of them in its partition may make it go at once.
+func (h *Handler[W]) Relaxed() *Handler[W] {
+	h.relaxed = true
+	return h
+}
+
+// On binds a decide function to an event type. Events for which one of the conditions does not hold are none of
+// the service's business: they are read past like those of a type that it does not take, without a lock or a
+// row. So a condition may only look at the event, and only rule out what the function would have ignored in every
+// state of the World.
+func On[W any, E proto.Message](decide func(*W, E, Meta) []Event, conditions ...func(E) bool) *Handler[W] {
 	var zero E
-	return &Handler[W]{
+	h := &Handler[W]{
 		kind: KindEvent, input: reflect.TypeFor[E](), fn: funcName(decide),
 		name: string(zero.ProtoReflect().Descriptor().FullName()),
 		decide: func(w *W, msg any, m Meta) (Reply, []Event) {
 			return Reply{}, decide(w, msg.(E), m)
 		},
 	}
+	if len(conditions) > 0 {
+		h.concerns = func(msg any) bool {
+			return !slices.ContainsFunc(conditions, func(holds func(E) bool) bool { return !holds(msg.(E)) })
+		}
+	}
+	return h
 }
 
 // OnCommand binds a decide function to a command type. Its reply is what the caller is answered.
@@ -177,6 +197,18 @@ func (d *Definition[W]) Name() string { return d.name }
 // Consumes says whether the service has a decide function for an event type (its ce_type).
 func (d *Definition[W]) Consumes(eventType string) bool {
 	return d.byEvent[eventType] != nil || d.Listens()
+}
+
+// Concerns says whether a decoded event is the service's business; see On.
+func (d *Definition[W]) Concerns(msg any) bool {
+	h := d.byInput[reflect.TypeOf(msg)]
+	return h == nil || h.concerns == nil || h.concerns(msg)
+}
+
+// Relaxed says whether nobody waits for what is decided on the input; see Handler.Relaxed.
+func (d *Definition[W]) Relaxed(msg any) bool {
+	h := d.byInput[reflect.TypeOf(msg)]
+	return h != nil && h.relaxed
 }
 
 // OtherVersion says whether the service takes an event of this name, but in another version: such an

@@ -59,7 +59,12 @@ type Config struct {
 	// Tuning and KafkaOptions are for tests and for `quadrille up`.
 	Tuning       engine.Tuning `env:"-"`
 	KafkaOptions []kgo.Opt     `env:"-"`
+	// Feed is another way in for commands than HTTP: it runs beside the engine, until ctx ends, and submits what it has.
+	Feed Feed `env:"-"`
 }
+
+// Feed submits commands to a service. What HTTP would have checked before, it has to see to itself.
+type Feed func(ctx context.Context, submit func(context.Context, engine.Request) (engine.Answer, error)) error
 
 // Validate names what cannot be.
 func (c *Config) Validate() error {
@@ -237,6 +242,9 @@ func (h *Host[W]) group(ctx context.Context) (*run.Group, error) {
 	g.Add(run.Component{Name: "engine", Run: h.Engine.Run, StopTimeout: 30 * time.Second})
 	for _, c := range h.parts.Components {
 		g.Add(c)
+	}
+	if feed := h.Config.Feed; feed != nil {
+		g.Add(run.Component{Name: "feed", Run: func(ctx context.Context) error { return feed(ctx, h.Engine.Do) }})
 	}
 	g.Add(run.Component{Name: "operators", Run: h.tellOperators})
 	g.Add(run.HTTP("http", server, public, 10*time.Second))

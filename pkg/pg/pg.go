@@ -51,6 +51,9 @@ var session = []struct{ name, value string }{
 	{"tcp_keepalives_interval", "5"},
 	{"tcp_keepalives_count", "3"},
 	{"timezone", "UTC"},
+	// Our statements take arrays, and the plan for ten rows by their keys is right for two thousand. Left alone, the
+	// server plans a statement anew whenever it thinks that the lengths at hand deserve it.
+	{"plan_cache_mode", "force_generic_plan"},
 }
 
 // Open connects to the database and returns a pool that has answered one

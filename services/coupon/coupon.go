@@ -46,7 +46,7 @@ func OnStockDecreased(w *World, e *stockv1.StockDecreased, m flow.Meta) []flow.E
 // refused from now on, or given back where it was used meanwhile: CouponReturned, which undoes nothing
 // further.
 func OnPaymentCompleted(w *World, e *paymentv1.PaymentCompleted, m flow.Meta) []flow.Event {
-	if !e.GetHasCoupons() || e.GetCouponCounted() {
+	if !couponWaived(e) {
 		return nil
 	}
 	use, known := w.Uses.Get(e.GetOrderId())
@@ -70,7 +70,7 @@ func OnPaymentCompleted(w *World, e *paymentv1.PaymentCompleted, m flow.Meta) []
 // OnOrderCancelled undoes where the undo begins here. One that begins at payment comes by way of
 // PaymentCancelled; one that begins at stock means that coupon has refused.
 func OnOrderCancelled(w *World, e *orderv1.OrderCancelled, m flow.Meta) []flow.Event {
-	if e.GetUndoFrom() != orderv1.UndoFrom_UNDO_FROM_COUPON || !e.GetHasCoupons() {
+	if !undoneFromHere(e) {
 		return nil
 	}
 	return undo(w, e.GetOrderId(), e.GetUserId(), m)

@@ -57,9 +57,13 @@ func mail(w *World, kind Kind, orderID, userID string, data Data, m flow.Meta) [
 	if _, known := w.Mails.Get(key); known {
 		return nil
 	}
-	w.Mails.Put(key, Mail{
-		OrderID: orderID, UserID: userID, Kind: kind, State: Waiting, Data: data, CreatedAt: m.Now, UpdatedAt: m.Now,
-	})
+	row := Mail{OrderID: orderID, UserID: userID, Kind: kind, State: Waiting, Data: data, CreatedAt: m.Now, UpdatedAt: m.Now}
+	if w.Strangers[userID] {
+		row.State = Skipped
+		w.Mails.Put(key, row)
+		return nil
+	}
+	w.Mails.Put(key, row)
 	w.Call(flow.Call{Subject: orderID, Kind: CallOf(kind), Body: MailCall{
 		OrderID: orderID, UserID: userID, Kind: kind, MessageKey: "mail-" + string(kind) + "-" + orderID, Data: data,
 	}})

@@ -11,11 +11,13 @@ import (
 // World is what the decisions of one batch see and change.
 //
 // What Load brings, per input: the Mails row of the order and of the kind that the event is mailed as
-// (KindOf). There is no inbox: that row is what makes a repeated event change nothing.
+// (KindOf), and whether its member is a stranger. There is no inbox: that row is what makes a repeated event change nothing.
 type World struct {
 	flow.Calls
 	// Mails by MailKey.
 	Mails flow.Rows[string, Mail]
+	// Strangers are those of the inputs' members that there is no contact of, and so nobody to mail.
+	Strangers map[string]bool
 }
 
 // Kind is what a mail is about.

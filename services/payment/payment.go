@@ -19,7 +19,7 @@ const (
 
 // OnStockDecreased takes the payment of an order without coupons. With coupons, coupon comes first.
 func OnStockDecreased(w *World, e *stockv1.StockDecreased, m flow.Meta) []flow.Event {
-	if len(e.GetCheckout().GetCouponRefs()) > 0 {
+	if !withoutCoupons(e) {
 		return nil
 	}
 	return open(w, attempt{orderID: e.GetOrderId(), userID: e.GetUserId(), checkout: e.GetCheckout()}, m)
@@ -131,7 +131,7 @@ func fail(w *World, p Payment, reason string, m flow.Meta) []flow.Event {
 // closed at the provider, whose answer says whether there is money to give back. Closing it, instead of
 // waiting for the charge, also stops one that was not sent yet.
 func OnOrderCancelled(w *World, e *orderv1.OrderCancelled, m flow.Meta) []flow.Event {
-	if e.GetUndoFrom() != orderv1.UndoFrom_UNDO_FROM_PAYMENT {
+	if !undoneFromHere(e) {
 		return nil
 	}
 	p, known := w.Payments.Get(e.GetOrderId())

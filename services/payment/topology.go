@@ -2,7 +2,9 @@ package payment
 
 import (
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
 	paymentv1 "github.com/quadrille-io/quadrille/proto/quadrille/payment/v1"
+	stockv1 "github.com/quadrille-io/quadrille/proto/quadrille/stock/v1"
 )
 
 var (
@@ -13,11 +15,11 @@ var (
 
 // Topology is payment's part in the choreography.
 var Topology = flow.Service("payment",
-	flow.On(OnStockDecreased).Emits(completed, failed).Calls(CallCharge),
+	flow.On(OnStockDecreased, withoutCoupons).Emits(completed, failed).Calls(CallCharge),
 	flow.On(OnCouponUsed).Emits(completed, failed).Calls(CallCharge),
 	flow.On(OnCouponUseFailed).Emits(completed, failed).Calls(CallCharge),
 	flow.On(OnOrderCouponWaived).Emits(completed, failed).Calls(CallCharge),
-	flow.On(OnOrderCancelled).Emits(cancelled).Calls(CallVoid, CallRefund),
+	flow.On(OnOrderCancelled, undoneFromHere).Emits(cancelled).Calls(CallVoid, CallRefund),
 	flow.OnAnswer(OnCharged).Emits(completed, failed).Calls(CallAskCharge),
 	flow.OnAnswer(OnChargeAsked).Emits(completed, failed).Calls(CallVoid),
 	flow.OnAnswer(OnChargeVoided).Emits(completed, failed, cancelled).Calls(CallRefund),
@@ -26,3 +28,10 @@ var Topology = flow.Service("payment",
 	flow.OnCommand(OnGrantPoints),
 	flow.OnCommand(OnRecount),
 )
+
+// withoutCoupons: of an order with coupons, coupon's answer comes first.
+func withoutCoupons(e *stockv1.StockDecreased) bool { return len(e.GetCheckout().GetCouponRefs()) == 0 }
+
+func undoneFromHere(e *orderv1.OrderCancelled) bool {
+	return e.GetUndoFrom() == orderv1.UndoFrom_UNDO_FROM_PAYMENT
+}

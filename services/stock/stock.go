@@ -86,17 +86,15 @@ func shortages(w *World, wanted []want) []*stockv1.Shortage {
 // OnOrderCancelled gives back at once where the undo begins here, or where it would begin at coupon and
 // the order has none. An undo that begins at payment comes by way of PaymentCancelled.
 func OnOrderCancelled(w *World, e *orderv1.OrderCancelled, m flow.Meta) []flow.Event {
-	switch {
-	case e.GetUndoFrom() == orderv1.UndoFrom_UNDO_FROM_STOCK,
-		e.GetUndoFrom() == orderv1.UndoFrom_UNDO_FROM_COUPON && !e.GetHasCoupons():
-		return giveBack(w, e.GetOrderId(), e.GetUserId(), m)
+	if !undoneFromHere(e) {
+		return nil
 	}
-	return nil
+	return giveBack(w, e.GetOrderId(), e.GetUserId(), m)
 }
 
 // OnPaymentCancelled gives back where no coupon stands between payment and stock.
 func OnPaymentCancelled(w *World, e *paymentv1.PaymentCancelled, m flow.Meta) []flow.Event {
-	if e.GetHasCoupons() {
+	if !withoutCoupons(e) {
 		return nil
 	}
 	return giveBack(w, e.GetOrderId(), e.GetUserId(), m)

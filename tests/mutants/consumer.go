@@ -146,13 +146,13 @@ var consumerMutants = []Mutant{
 	{
 		Name: "subjects are entered in any order", Lines: []string{"22"}, Kind: "I",
 		Rule:  "sorted locks",
-		Edits: []Edit{{subjects, "ids := slices.Sorted(maps.Keys(origins))", "ids := slices.Collect(maps.Keys(origins))"}},
+		Edits: []Edit{{subjects, "ids := slices.Sorted(maps.Keys(from))", "ids := slices.Collect(maps.Keys(from))"}},
 		Proof: test(engineTests, "TestBatchesInOppositeOrderDoNotDeadlock"),
 	},
 	{
 		Name: "subjects are locked in any order", Lines: []string{"22"}, Kind: "I",
 		Rule:  "sorted locks",
-		Edits: []Edit{{subjects, "WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", "WHERE id = ANY($1) ORDER BY random() FOR NO KEY UPDATE"}},
+		Edits: []Edit{{subjects, "pg_current_xact_id()::xid ORDER BY id FOR NO KEY UPDATE", "pg_current_xact_id()::xid ORDER BY random() FOR NO KEY UPDATE"}},
 		Proof: test(engineTests, "TestBatchesInOppositeOrderDoNotDeadlock"),
 	},
 	{
@@ -230,7 +230,7 @@ var consumerMutants = []Mutant{
 		Name: "a subject that is not known yet is not locked", Lines: []string{"25"}, Kind: "I",
 		Rule: "the subject's row exists before anything is read",
 		Edits: []Edit{
-			{subjects, "ORDER BY n\n			ON CONFLICT DO NOTHING`, ids, roots, traces)", "WHERE false\n			ON CONFLICT DO NOTHING`, ids, roots, traces)"},
+			{subjects, "ORDER BY n\n			ON CONFLICT DO NOTHING`, ids, roots, traces, emitted)", "WHERE false\n			ON CONFLICT DO NOTHING`, ids, roots, traces, emitted)"},
 			{
 				subjects, "	return subjects, now.UTC(), nil\n",
 				"	for i, id := range ids {\n		if subjects[id] == nil {\n			subjects[id] = &subject{id: id, root: roots[i], trace: traces[i], changed: true}\n		}\n	}\n	return subjects, now.UTC(), nil\n",
@@ -245,7 +245,7 @@ var consumerMutants = []Mutant{
 	{
 		Name: "a subject that is known is not locked", Lines: []string{"25"}, Kind: "I",
 		Rule:  "the subject's lock is taken before anything is read",
-		Edits: []Edit{{subjects, "WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", "WHERE id = ANY($1) ORDER BY id"}},
+		Edits: []Edit{{subjects, "pg_current_xact_id()::xid ORDER BY id FOR NO KEY UPDATE", "pg_current_xact_id()::xid ORDER BY id"}},
 		Proof: part(engineTests, "TestDoAndUndoAtOnceOnTwoReplicas", "order_known_true"),
 	},
 	{

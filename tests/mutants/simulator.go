@@ -25,6 +25,7 @@ const (
 	realOrderPlace     = "services/order/place.go"
 	realOrderBack      = "services/order/back.go"
 	realStockStock     = "services/stock/stock.go"
+	realStockTopology  = "services/stock/topology.go"
 	realCouponCoupon   = "services/coupon/coupon.go"
 	realCouponDiscount = "services/coupon/discount.go"
 	realPaymentAnswer  = "services/payment/answer.go"
@@ -276,7 +277,7 @@ var simulatorMutants = []Mutant{
 	{
 		Name: "stock gives back before payment has", Lines: []string{"33"}, Kind: "S",
 		Rule:  "every undo runs last step first",
-		Edits: []Edit{{realStockStock, "	case e.GetUndoFrom() == orderv1.UndoFrom_UNDO_FROM_STOCK,\n", "	case e.GetUndoFrom() == orderv1.UndoFrom_UNDO_FROM_STOCK, e.GetUndoFrom() == orderv1.UndoFrom_UNDO_FROM_PAYMENT,\n"}},
+		Edits: []Edit{{realStockTopology, "from == orderv1.UndoFrom_UNDO_FROM_STOCK ||", "from == orderv1.UndoFrom_UNDO_FROM_STOCK || from == orderv1.UndoFrom_UNDO_FROM_PAYMENT ||"}},
 		Proof: seeds(200),
 	},
 	{

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/quadrille-io/quadrille/pkg/engine"
+	"github.com/quadrille-io/quadrille/pkg/host"
 	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
 	"github.com/quadrille-io/quadrille/services/simulator"
 )
@@ -47,6 +48,8 @@ type Config struct {
 	// Tuning and KafkaOptions are given to every service.
 	Tuning       engine.Tuning
 	KafkaOptions []kgo.Opt
+	// Feeds are further ways in for commands, by service.
+	Feeds map[string]host.Feed
 
 	// Log takes the services' log lines, as text; nil is standard error.
 	Log io.Writer

@@ -94,6 +94,7 @@ func (s *System) adjust(u *unit) func(*host.Config) {
 		c.HTTPListener, c.AdminListener = u.place.http, u.place.admin
 		c.Tuning, c.KafkaOptions = s.cfg.Tuning, s.cfg.KafkaOptions
 		c.Telemetry.Output = s.cfg.Log
+		c.Feed = s.cfg.Feeds[u.name]
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -29,28 +30,33 @@ func Migrate(ctx context.Context, url string) error {
 // Store is mailer's engine.Store.
 type Store struct{}
 
-// mailOf is the order and the kind of mail that an input is about.
-func mailOf(in flow.Input) (orderID string, kind mailer.Kind) {
+// mailOf is the order and the kind of mail that an input is about, and of an event the member.
+func mailOf(in flow.Input) (orderID string, kind mailer.Kind, userID string) {
 	switch m := in.Msg.(type) {
 	case mailer.Mailed:
-		return m.OrderID, m.Kind
+		return m.OrderID, m.Kind, ""
 	case interface {
 		proto.Message
 		GetOrderId() string
+		GetUserId() string
 	}:
-		return m.GetOrderId(), mailer.KindOf(string(m.ProtoReflect().Descriptor().FullName()))
+		return m.GetOrderId(), mailer.KindOf(string(m.ProtoReflect().Descriptor().FullName())), m.GetUserId()
 	}
-	return "", ""
+	return "", "", ""
 }
 
 // Load brings the mails that the inputs are about, as far as they were asked for. The locks of their
 // orders, which the engine holds, cover them.
 func (Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*mailer.World, error) {
-	w := &mailer.World{}
+	w := &mailer.World{Strangers: map[string]bool{}}
 	var orders, kinds []string
 	for _, i := range in {
-		if order, kind := mailOf(i); kind != "" {
+		order, kind, user := mailOf(i)
+		if kind != "" {
 			orders, kinds = append(orders, order), append(kinds, string(kind))
+		}
+		if user != "" {
+			w.Strangers[user] = true
 		}
 	}
 	if len(orders) == 0 {
@@ -69,7 +75,23 @@ func (Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*mailer.Worl
 	for _, m := range mails {
 		w.Mails.Loaded(mailer.MailKey(m.OrderID, m.Kind), m)
 	}
-	return w, nil
+	return w, greet(ctx, tx, w)
+}
+
+// greet takes those that there is a contact of from the strangers.
+func greet(ctx context.Context, tx pgx.Tx, w *mailer.World) error {
+	if len(w.Strangers) == 0 {
+		return nil
+	}
+	rows, err := tx.Query(ctx, `SELECT member_id FROM contact WHERE member_id = ANY($1)`, slices.Sorted(maps.Keys(w.Strangers)))
+	if err != nil {
+		return fmt.Errorf("look for contacts: %w", err)
+	}
+	var id string
+	if _, err := pgx.ForEachRow(rows, []any{&id}, func() error { delete(w.Strangers, id); return nil }); err != nil {
+		return fmt.Errorf("look for contacts: %w", err)
+	}
+	return nil
 }
 
 func scanMail(row pgx.CollectableRow) (mailer.Mail, error) {
