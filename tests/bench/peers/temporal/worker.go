@@ -41,7 +41,13 @@ func connect(ctx context.Context, frontend string) (client.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register the namespace: %w", err)
 	}
-	c, err := client.DialContext(ctx, client.Options{HostPort: frontend, Namespace: namespace, Logger: logger})
+	c, err := client.DialContext(ctx, client.Options{
+		HostPort:  frontend,
+		Namespace: namespace,
+		Logger:    logger,
+		// The SDK compresses by default, for networks; there is none between the two.
+		ConnectionOptions: client.ConnectionOptions{GrpcCompression: &client.GrpcCompressionNone{}},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to the Temporal server: %w", err)
 	}
