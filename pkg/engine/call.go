@@ -143,8 +143,10 @@ func (w *worker[W]) start(calls []Call, claimedAt time.Time) {
 // that dies leaves a call that becomes due again by itself. Calls of a parked subject wait: their
 // answers could not be decided.
 func (w *worker[W]) claim(ctx context.Context) (full bool, err error) {
-	free := min(w.room(), cap(w.slots))
-	if free == 0 {
+	// Many at once: each claim reads over what was claimed before it and is not vacuumed yet, so a backlog taken in
+	// small bits would cost the square of its length.
+	free := w.room()
+	if free < 16*cap(w.slots) {
 		return true, nil
 	}
 	// Taken before the claim is asked for: the database counts the lease from a later moment, so by this

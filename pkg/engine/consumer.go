@@ -177,8 +177,21 @@ func (c *consumer[W]) poll(ctx context.Context) error {
 		if fetches.IsClientClosed() || !c.waitForRoom(ctx) {
 			return nil
 		}
+		if !fetches.Empty() {
+			sleep(ctx, c.breath())
+		}
 	}
 	return nil
+}
+
+// breath is how long a poll that brought something is rested after. A broker answers a fetch as soon as it has one
+// record, so without it a busy service would fetch thousands of times a second, a few records each; what comes
+// meanwhile comes with the next one. It is a part of the time that is waited for company anyhow.
+func (c *consumer[W]) breath() time.Duration {
+	if c.e.cfg.Definition.Unhurried() {
+		return c.e.tuning.Relaxed / 4
+	}
+	return c.e.tuning.Pace / 4
 }
 
 // fetch is one poll. Who wants something to be read again cuts it short.

@@ -211,6 +211,11 @@ func (d *Definition[W]) Relaxed(msg any) bool {
 	return h != nil && h.relaxed
 }
 
+// Unhurried says whether nobody waits for anything that the service decides on events.
+func (d *Definition[W]) Unhurried() bool {
+	return !slices.ContainsFunc(d.handlers, func(h *Handler[W]) bool { return h.kind == KindEvent && !h.relaxed })
+}
+
 // OtherVersion says whether the service takes an event of this name, but in another version: such an
 // event is parked, never dropped, as somebody published what this service ought to understand.
 func (d *Definition[W]) OtherVersion(eventType string) bool {

@@ -45,6 +45,9 @@ type Config struct {
 	// Durability is "replicated", or "single" for one broker in development.
 	Durability string `env:"DURABILITY" envDefault:"replicated"`
 
+	// CallSlots is how many calls outside are under way at once.
+	CallSlots int `env:"CALL_SLOTS" envDefault:"128"`
+
 	// ShutdownDelay is how long the service answers on after it stopped being ready.
 	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" envDefault:"0s"`
 
@@ -73,6 +76,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Partitions < 1 {
 		return errors.New("KAFKA_PARTITIONS: at least 1")
+	}
+	if c.CallSlots < 0 {
+		return errors.New("CALL_SLOTS: negative")
 	}
 	return nil
 }
@@ -199,11 +205,15 @@ func (h *Host[W]) assemble(ctx context.Context) (*run.Group, error) {
 	if err != nil {
 		return nil, err
 	}
+	tuning := h.Config.Tuning
+	if tuning.CallSlots == 0 {
+		tuning.CallSlots = h.Config.CallSlots
+	}
 	h.Engine, err = engine.New(engine.Config[W]{
 		Definition: h.parts.Definition, Store: h.parts.Store, Pool: h.Pool, Kafka: h.kafka(), Wake: h.relay.Wake,
 		Callers: h.parts.Callers, Due: h.parts.Due, NoInbox: h.parts.NoInbox,
 		Log: h.Log, Registerer: h.telemetry.Registerer, Tracer: h.telemetry.Tracer.Tracer("quadrille/engine"),
-		Tuning: h.Config.Tuning,
+		Tuning: tuning,
 	})
 	if err != nil {
 		return nil, err

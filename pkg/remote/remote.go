@@ -43,7 +43,7 @@ type Config struct {
 	Timeout time.Duration
 	// Header is sent with each request (credentials).
 	Header http.Header
-	// Transport defaults to one of its own with 64 kept connections.
+	// Transport defaults to one of its own with 256 kept connections.
 	Transport http.RoundTripper
 	// OpenAfter is how many calls without an answer, being at least half of the
 	// calls of the last 10 s, open the circuit breaker; default 10.
@@ -94,7 +94,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	if cfg.Transport == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.MaxIdleConnsPerHost = 64
+		t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256 // twice as many as an engine makes calls at once
 		cfg.Transport = t
 	}
 	return &Client{

@@ -21,11 +21,15 @@ type Options struct {
 	Dir, Root string
 	// Runs is how often each rate is measured, and Orders how many orders each time. The figures are medians.
 	Runs, Orders int
+	// FloorBatch is how many orders the floor writes in one transaction.
+	FloorBatch int
 	// Backlog is how many events pile up before they are drained.
 	Backlog int
 	// Peers runs Watermill and Temporal too; PastOrders fills the tables first.
 	Peers      bool
 	PastOrders int
+	// SideOrders: shipping, mailer and gateway have only so many of them; 0 is all.
+	SideOrders int
 	// Only runs the measurements whose name matches.
 	Only *regexp.Regexp
 	// Screen is told what happens.
@@ -63,7 +67,6 @@ var measurements = []measurement{
 	{"naive", (*Bench).measureNaive, false},
 	{"watermill", (*Bench).measureWatermill, true},
 	{"temporal", (*Bench).measureTemporal, true},
-	{"history", (*Bench).measureHistory, false},
 }
 
 // Run measures everything that is asked for.
@@ -75,17 +78,31 @@ func Run(ctx context.Context, o Options) (_ Result, err error) {
 		return b.result, err
 	}
 	defer func() { err = errors.Join(err, b.site.Close()) }()
-	b.result.describe(ctx, b.site)
+	b.result.describe(ctx, b.site, o)
 	if b.floor, err = b.build(ctx, "tests", "./bench/floor/cmd/floor", "floor"); err != nil {
 		return b.result, err
 	}
 	b.say("starting the services")
-	if b.system, err = b.site.StartSystem(ctx, "q", Serving{Partitions: partitions, Shop: b.shop}); err != nil {
+	if b.system, err = b.site.StartSystem(ctx, "q", Serving{Partitions: partitions, Shop: b.shop, CallSlots: bookings}); err != nil {
 		return b.result, err
 	}
-	defer func() { err = errors.Join(err, b.system.Stop()) }()
+	err = b.rounds(ctx)
+	if stopErr := b.system.Stop(); err == nil {
+		err = stopErr
+	}
+	if err == nil && o.wants("history") {
+		b.say(fmt.Sprintf("history: %d past orders", o.PastOrders))
+		err = b.measureHistory(ctx)
+	}
+	b.result.conclude()
+	return b.result, err
+}
+
+// rounds takes every measurement in turn, as often as it is asked for.
+func (b *Bench) rounds(ctx context.Context) error {
+	o := b.opts
 	if err := b.warmUp(ctx); err != nil {
-		return b.result, err
+		return err
 	}
 	for round := range o.Runs {
 		for _, m := range measurements {
@@ -94,12 +111,11 @@ func Run(ctx context.Context, o Options) (_ Result, err error) {
 			}
 			b.say(fmt.Sprintf("%d/%d %s", round+1, o.Runs, m.name))
 			if err := m.run(b, ctx); err != nil {
-				return b.result, fmt.Errorf("%s: %w", m.name, err)
+				return fmt.Errorf("%s: %w", m.name, err)
 			}
 		}
 	}
-	b.result.conclude()
-	return b.result, nil
+	return nil
 }
 
 func (o Options) wants(name string) bool {
@@ -117,8 +133,11 @@ func (o Options) wants(name string) bool {
 // partitions of every topic: as many as the services have where nothing is configured.
 const partitions = 12
 
-// window is how many orders are under way when the highest rate is looked for.
-const fullWindow = 8_000
+// bookings is how many parcels are booked at once.
+const bookings = 32
+
+// fullWindow is how many orders are under way when the highest rate is looked for.
+const fullWindow = 6_000
 
 func (b *Bench) say(what string) {
 	fmt.Fprintf(b.opts.Screen, "\r\033[K%s %s\n", time.Now().Format("15:04:05"), what)

@@ -221,6 +221,13 @@ func (w *window) enter(ctx context.Context, most int) error {
 	return ctx.Err()
 }
 
+// reset forgets who left without having entered.
+func (w *window) reset() {
+	w.mu.Lock()
+	w.under = 0
+	w.mu.Unlock()
+}
+
 func (w *window) leave() {
 	w.mu.Lock()
 	w.under--

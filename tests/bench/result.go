@@ -118,7 +118,7 @@ func fromFile(path, key string) string {
 }
 
 // describe notes the database's settings that matter.
-func (r *Result) describe(ctx context.Context, s *Site) {
+func (r *Result) describe(ctx context.Context, s *Site, o Options) {
 	conn, err := pgx.Connect(ctx, s.Postgres.AdminURL("postgres"))
 	if err != nil {
 		return
@@ -132,6 +132,9 @@ func (r *Result) describe(ctx context.Context, s *Site) {
 	}
 	r.Settings["partitions"] = fmt.Sprint(partitions)
 	r.Settings["acks"] = "all"
+	r.Settings["window"], r.Settings["connections"] = fmt.Sprint(fullWindow), fmt.Sprint(connections)
+	r.Settings["bookings at once"] = fmt.Sprint(bookings)
+	r.Settings["floor batch"] = fmt.Sprint(o.FloorBatch)
 	r.Settings["products"], r.Settings["members"] = "1000", "1000"
 }
 

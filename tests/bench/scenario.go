@@ -28,7 +28,7 @@ func (b *Bench) full() Load {
 }
 
 func (b *Bench) measureFloor(ctx context.Context) error {
-	r, err := b.contend(ctx, b.floor, b.opts.Orders, "-partitions", strconv.Itoa(partitions))
+	r, err := b.contend(ctx, b.floor, b.opts.Orders, "-partitions", strconv.Itoa(partitions), "-traced=false", "-batch", strconv.Itoa(b.opts.FloorBatch))
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (b *Bench) measureSoldOut(ctx context.Context) error {
 }
 
 // connections of the customers.
-const connections = 128
+const connections = 512
 
 func (b *Bench) rest(ctx context.Context, name string, load Load) error {
 	m, err := b.system.Measure(ctx, func(ctx context.Context) (Outcome, error) {

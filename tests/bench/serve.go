@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -35,6 +36,9 @@ type Serving struct {
 	Prefix     string            `json:"prefix"`
 	Partitions int32             `json:"partitions"`
 	Shop       Shop              `json:"shop"`
+	// CallSlots of shipping: nobody waits for a parcel to be booked, and on one machine a rush of bookings would take
+	// the processors from the orders that somebody waits for. 0 is the default.
+	CallSlots int `json:"call_slots"`
 	// Naive has the engine handle one event, one command at a time.
 	Naive bool `json:"naive"`
 	// Environment is added to what every service is told.
@@ -67,8 +71,10 @@ func Serve(ctx context.Context, cfg Serving, out io.Writer) (err error) {
 	p.system, err = local.Start(ctx, local.Config{
 		Dir: cfg.Dir, Databases: cfg.Databases, Brokers: cfg.Brokers, TopicPrefix: cfg.Prefix, Partitions: cfg.Partitions,
 		Members: cfg.Shop.members(), Environment: env, Tuning: tuning,
-		ServiceEnvironment: map[string]map[string]string{"mailer": {"MEMBERS_FILE": ""}},
-		Feeds:              map[string]host.Feed{"order": p.take},
+		ServiceEnvironment: map[string]map[string]string{
+			"mailer": {"MEMBERS_FILE": ""}, "shipping": {"CALL_SLOTS": strconv.Itoa(cfg.CallSlots)},
+		},
+		Feeds: map[string]host.Feed{"order": p.take},
 	})
 	if err != nil {
 		return err
@@ -164,6 +170,8 @@ func (p *process) feed(w http.ResponseWriter, r *http.Request) {
 	var o Outcome
 	if err == nil {
 		p.tracker.Forget()
+		// Orders that were placed over REST meanwhile have left this window and never entered it.
+		p.window.reset()
 		begin := time.Now()
 		o, err = load.run(r.Context(), p.tracker, p.window, p.one, func(int, int) {})
 		if err == nil {

@@ -63,6 +63,20 @@ func OpenSite(ctx context.Context, dir string) (_ *Site, err error) {
 	return s, nil
 }
 
+// restart starts PostgreSQL again on its data, with other settings.
+func (s *Site) restart(ctx context.Context, settings map[string]string) error {
+	stop, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if err := s.Postgres.Stop(stop); err != nil {
+		return err
+	}
+	var err error
+	s.Postgres, err = embed.StartPostgres(ctx, embed.PostgresConfig{
+		DataDir: filepath.Join(s.dir, "postgres"), Fsync: true, Settings: settings,
+	})
+	return err
+}
+
 // Close stops both and removes their data.
 func (s *Site) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -6,21 +6,18 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/quadrille-io/quadrille/pkg/engine"
 	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/services/shipping"
 	"github.com/quadrille-io/quadrille/services/shipping/carrier"
-	"github.com/quadrille-io/quadrille/services/shipping/internal/store"
 )
 
 // caller makes shipping's calls outside. One rule holds for all: what may have been sent is asked for
 // before it is sent again, and always under the same key.
 type caller struct {
 	carrier carrier.Carrier
-	// pool is set by Seed, before anything runs: addresses are read when a parcel is booked.
-	pool *pgxpool.Pool
+	// addresses are read when a parcel is booked.
+	addresses addressBook
 }
 
 func (c *caller) callers() map[string]engine.Caller {
@@ -71,7 +68,7 @@ func (c *caller) book(ctx context.Context, call engine.Call) (flow.Command, erro
 			return shipping.Booked{OrderID: body.OrderID, Outcome: c.outcome(known)}, nil
 		}
 	}
-	address, found, err := store.Address(ctx, c.pool, body.AddressID)
+	address, found, err := c.addresses.find(ctx, body.AddressID)
 	if err != nil {
 		return nil, err
 	}

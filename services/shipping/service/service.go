@@ -74,7 +74,7 @@ func Run(ctx context.Context, cfg Config) error {
 		Publishes:  "shipping.v1",
 		Routes:     routes(parcels),
 		Seed: func(ctx context.Context, pool *pgxpool.Pool) error {
-			calls.pool = pool
+			calls.addresses.pool = pool
 			members, err := member.Load(cfg.MembersFile)
 			if err != nil {
 				return err

@@ -94,7 +94,7 @@ func scanOrder(row pgx.CollectableRow) (gateway.Order, error) {
 
 func loadOrders(ctx context.Context, tx pgx.Tx, ids []string, w *gateway.World) error {
 	rows, err := tx.Query(ctx, `
-		SELECT `+orderColumns+` FROM order_line WHERE order_id = ANY($1) ORDER BY order_id FOR NO KEY UPDATE`, ids)
+		SELECT `+orderColumns+` FROM order_line WHERE order_id = ANY($1)`, ids)
 	if err != nil {
 		return fmt.Errorf("load order lines: %w", err)
 	}

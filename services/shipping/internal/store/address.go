@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -100,18 +101,19 @@ func PutMembers(ctx context.Context, pool *pgxpool.Pool, members []*memberv1.Mem
 	return nil
 }
 
-// Address reads one address; false if it is not there, or not there any more.
-func Address(ctx context.Context, pool *pgxpool.Pool, id string) (shipping.Address, bool, error) {
-	rows, err := pool.Query(ctx, `SELECT `+addressColumns+` FROM address WHERE address_id = $1`, id)
+// Addresses returns those of the addresses that there are, by id.
+func Addresses(ctx context.Context, pool *pgxpool.Pool, ids map[string]bool) (map[string]shipping.Address, error) {
+	rows, err := pool.Query(ctx, `SELECT `+addressColumns+` FROM address WHERE address_id = ANY($1)`, slices.Sorted(maps.Keys(ids)))
 	if err != nil {
-		return shipping.Address{}, false, fmt.Errorf("read address: %w", err)
+		return nil, fmt.Errorf("read %d addresses: %w", len(ids), err)
 	}
-	a, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[shipping.Address])
-	if errors.Is(err, pgx.ErrNoRows) {
-		return shipping.Address{}, false, nil
-	}
+	addresses, err := pgx.CollectRows(rows, pgx.RowToStructByPos[shipping.Address])
 	if err != nil {
-		return shipping.Address{}, false, fmt.Errorf("read address: %w", err)
+		return nil, fmt.Errorf("read %d addresses: %w", len(ids), err)
 	}
-	return a, true, nil
+	found := make(map[string]shipping.Address, len(addresses))
+	for _, a := range addresses {
+		found[a.AddressID] = a
+	}
+	return found, nil
 }

@@ -217,7 +217,8 @@ func TestPutMembers(t *testing.T) {
 	ctx := t.Context()
 	has := func(id, user string) {
 		t.Helper()
-		a, found, err := store.Address(ctx, pool, id)
+		addresses, err := store.Addresses(ctx, pool, map[string]bool{id: true})
+		a, found := addresses[id]
 		if err != nil || found != (user != "") || a.UserID != user {
 			t.Errorf("address %s: owner %q, found %t, %v; want owner %q", id, a.UserID, found, err, user)
 		}
@@ -240,7 +241,7 @@ func TestPutMembers(t *testing.T) {
 	want := shipping.Address{
 		AddressID: "d", UserID: "ann", Name: "N d", Phone: "P", Line1: "L1", Line2: "L2", City: "C", PostalCode: "12345", Country: "KR",
 	}
-	if got, _, err := store.Address(ctx, pool, "d"); err != nil || got != want {
+	if got, err := store.Addresses(ctx, pool, map[string]bool{"b": true, "d": true, "nobody": true}); err != nil || len(got) != 2 || got["d"] != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if err := store.PutMembers(ctx, pool, []*memberv1.MemberChanged{member("cid", "c")}); err == nil {

@@ -11,30 +11,30 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 
+	"github.com/quadrille-io/quadrille/pkg/run"
 	"github.com/quadrille-io/quadrille/tests/bench"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
+	run.Main(func(ctx context.Context) error {
+		if err := command(ctx, os.Args[1:]); !errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return nil
+	})
 }
 
-func run(ctx context.Context, args []string) error {
-	command := ""
+// command is what the first argument says.
+func command(ctx context.Context, args []string) error {
+	name := ""
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		command, args = args[0], args[1:]
+		name, args = args[0], args[1:]
 	}
-	switch command {
+	switch name {
 	case "serve":
 		var cfg bench.Serving
 		if err := json.NewDecoder(os.Stdin).Decode(&cfg); err != nil {
@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string) error {
 	case "":
 		return measure(ctx, args)
 	default:
-		return fmt.Errorf("%q is neither serve nor try", command)
+		return fmt.Errorf("%q is neither serve nor try", name)
 	}
 }
 
@@ -75,9 +75,11 @@ func measure(ctx context.Context, args []string) (err error) {
 	o := bench.Options{Screen: os.Stderr}
 	flags.IntVar(&o.Runs, "runs", 3, "how often each rate is measured")
 	flags.IntVar(&o.Orders, "orders", 20_000, "orders of each measurement")
+	flags.IntVar(&o.FloorBatch, "floor-batch", 2_000, "orders that the floor writes in one transaction")
 	flags.IntVar(&o.Backlog, "backlog", 200_000, "orders that pile up before they are drained")
 	flags.BoolVar(&o.Peers, "peers", false, "measure Watermill and Temporal too")
 	flags.IntVar(&o.PastOrders, "past", 0, "past orders in the tables")
+	flags.IntVar(&o.SideOrders, "side", 0, "of these, how many shipping, mailer and gateway have; 0: all")
 	only := flags.String("only", "", "run only the measurements whose name matches")
 	dir := flags.String("dir", "", "where the data go meanwhile")
 	out := flags.String("out", "", "folder for the result as JSON")
@@ -127,6 +129,7 @@ func try(ctx context.Context, args []string) error {
 	flags.IntVar(&load.Products, "products", 1_000, "products ordered")
 	flags.IntVar(&load.First, "first", 0, "the first product ordered; 1000 is sold out")
 	flags.IntVar(&shop.Members, "members", 1_000, "members")
+	slots := flags.Int("slots", 0, "calls outside at once")
 	overREST := flags.Bool("rest", false, "over REST")
 	parts := flags.Int("partitions", 12, "partitions")
 	dir := flags.String("dir", "", "where the data go meanwhile")
@@ -148,7 +151,7 @@ func try(ctx context.Context, args []string) error {
 		return err
 	}
 	defer site.Close()
-	system, err := site.StartSystem(ctx, "q", bench.Serving{Partitions: int32(*parts), Shop: shop, Naive: *naive})
+	system, err := site.StartSystem(ctx, "q", bench.Serving{Partitions: int32(*parts), Shop: shop, Naive: *naive, CallSlots: *slots})
 	if err != nil {
 		return err
 	}
@@ -170,7 +173,7 @@ func try(ctx context.Context, args []string) error {
 		}
 		m, err := system.Measure(ctx, func(ctx context.Context) (bench.Outcome, error) {
 			if *overREST {
-				return system.REST(ctx, load, 128, func(int, int) {})
+				return system.REST(ctx, load, 512, func(int, int) {})
 			}
 			return system.Feed(ctx, load)
 		})
