@@ -189,9 +189,9 @@ func (c *consumer[W]) poll(ctx context.Context) error {
 // meanwhile comes with the next one. It is a part of the time that is waited for company anyhow.
 func (c *consumer[W]) breath() time.Duration {
 	if c.e.cfg.Definition.Unhurried() {
-		return c.e.tuning.Relaxed / 4
+		return min(c.e.tuning.Relaxed/4, 60*time.Millisecond)
 	}
-	return c.e.tuning.Pace / 4
+	return min(c.e.tuning.Pace/4, 5*time.Millisecond)
 }
 
 // fetch is one poll. Who wants something to be read again cuts it short.

@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 // patience is how long anything may take here, on a machine that has much else to do.
 const patience = 60 * time.Second
 
-// look is the time between verify's two looks here.
+// look is the time between verify's two looks here; longer than what mailer and gateway let pass.
 const look = 200 * time.Millisecond
 
 // shop is a running system, its databases, and a folder in which the command line finds it.
@@ -79,7 +79,7 @@ func open(t *testing.T, environment map[string]string) *shop {
 	var err error
 	s.System, err = local.Start(ctx, local.Config{
 		Dir: t.TempDir(), Databases: urls, Brokers: testkit.Brokers(t), TopicPrefix: testkit.TopicPrefix(t), Partitions: 2,
-		Members: known, Log: log, Environment: settings, Tuning: engine.Tuning{Sweep: 100 * time.Millisecond},
+		Members: known, Log: log, Environment: settings, Tuning: engine.Tuning{Sweep: 100 * time.Millisecond, Relaxed: 25 * time.Millisecond},
 	})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log.String())

@@ -42,7 +42,7 @@ func open(t *testing.T, urls map[string]string) *shop {
 	system, err := local.Start(ctx, local.Config{
 		Dir: t.TempDir(), Databases: urls, Brokers: testkit.Brokers(t), TopicPrefix: testkit.TopicPrefix(t), Partitions: 2,
 		Members: []*memberv1.MemberChanged{}, Environment: map[string]string{"LOG_LEVEL": "error"},
-		Tuning: engine.Tuning{Sweep: 100 * time.Millisecond}, Log: &syncWriter{to: log},
+		Tuning: engine.Tuning{Sweep: 100 * time.Millisecond, Relaxed: 25 * time.Millisecond}, Log: &syncWriter{to: log},
 	})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log)
