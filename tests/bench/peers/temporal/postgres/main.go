@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -47,7 +48,7 @@ func run() (err error) {
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		err = server.Stop(ctx)
+		err = errors.Join(err, server.Stop(ctx))
 		if server.DataDir() != folder {
 			_ = os.RemoveAll(server.DataDir())
 		}
@@ -62,7 +63,7 @@ func run() (err error) {
 	case <-closed:
 	case <-ctx.Done():
 	case <-server.Done():
-		return fmt.Errorf("PostgreSQL has ended by itself")
+		return errors.New("PostgreSQL has ended by itself")
 	}
 	return nil
 }
