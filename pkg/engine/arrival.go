@@ -32,6 +32,9 @@ type arrival struct {
 	err error
 }
 
+// hurried says that somebody waits for what is decided on the arrival.
+func (a *arrival) hurried() bool { return !a.skip && !a.relaxed }
+
 // arrive looks at a record's type first, before anything that could fail: what the service does not
 // take is none of its business, readable or not.
 func (e *Engine[W]) arrive(record *kgo.Record, topic string, s slot) *arrival {

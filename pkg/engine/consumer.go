@@ -55,13 +55,14 @@ type consumer[W any] struct {
 	parkMu  sync.Mutex
 	parkLog []time.Time
 
-	lastStart time.Time
-	turn      int32 // the partition at which the next batch begins
-	// lastRelaxed is when relaxed events were last taken for their own sake, owed how many of what was pending then
-	// are still to be taken.
-	lastRelaxed time.Time
-	owed        int
-	hint        offsetHint
+	lastStart time.Time // of a batch that somebody waited for
+	lastSkip  time.Time // of any batch's end
+	turn      int32     // the partition at which the next batch begins
+	// relaxedSince is since when relaxed events have been waiting, zero while there are none; owed is how many of what
+	// was pending are still to be taken when it was long enough.
+	relaxedSince time.Time
+	owed         int
+	hint         offsetHint
 }
 
 func newConsumer[W any](e *Engine[W]) *consumer[W] {
@@ -149,7 +150,7 @@ func (c *consumer[W]) open(ctx context.Context, names []string) error {
 		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { c.joined.Store(true) }),
 		kgo.OnPartitionsRevoked(c.forget),
 		kgo.OnPartitionsLost(c.forget),
-		kgo.FetchMaxWait(500*time.Millisecond),
+		kgo.FetchMaxWait(2*time.Second),
 	)...)
 	if err != nil {
 		probe.Close()
@@ -191,7 +192,7 @@ func (c *consumer[W]) breath() time.Duration {
 	if c.e.cfg.Definition.Unhurried() {
 		return min(c.e.tuning.Relaxed/4, 60*time.Millisecond)
 	}
-	return min(c.e.tuning.Pace/4, 5*time.Millisecond)
+	return min(c.e.tuning.Pace/2, 10*time.Millisecond)
 }
 
 // fetch is one poll. Who wants something to be read again cuts it short.
@@ -233,6 +234,9 @@ func (c *consumer[W]) take(fetches kgo.Fetches) error {
 		// comes again from the database's offset, to whoever has it next.
 		if _, assigned := c.position[a.slot]; assigned && c.stopped[a.slot] == "" && !c.again[a.slot] {
 			c.pending = append(c.pending, a)
+			if a.relaxed && c.relaxedSince.IsZero() {
+				c.relaxedSince = time.Now()
+			}
 		}
 	}
 	c.mu.Unlock()
@@ -274,11 +278,14 @@ func (c *consumer[W]) fetchFailed(fe kgo.FetchError) error {
 	return nil
 }
 
+// full says that nothing more is polled; c.mu is held.
+func (c *consumer[W]) full() bool { return len(c.pending) >= 8*c.e.tuning.BatchMax }
+
 // waitForRoom keeps at most a few batches in memory: a backlog of any length is read as it is handled.
 func (c *consumer[W]) waitForRoom(ctx context.Context) bool {
 	for {
 		c.mu.Lock()
-		full := len(c.pending) >= 8*c.e.tuning.BatchMax && len(c.again) == 0
+		full := c.full() && len(c.again) == 0
 		c.mu.Unlock()
 		if !full {
 			return true
@@ -320,6 +327,7 @@ func (c *consumer[W]) drop(gone map[slot]bool) {
 		}
 	}
 	c.pending = kept
+	c.owed = min(c.owed, len(kept))
 	signal(c.room)
 }
 

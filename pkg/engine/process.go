@@ -28,7 +28,9 @@ type suspect struct {
 // cannot be handled stands alone; it is tried twice there and then parked. limit is how many arrivals
 // the next batch may have; it grows again with every success. Any other failure leaves the batch as it
 // is: it is the same batch again, after a pause.
-func (c *consumer[W]) process(ctx context.Context) error {
+func (c *consumer[W]) process(ctx context.Context) error { return c.work(ctx, c.commit) }
+
+func (c *consumer[W]) work(ctx context.Context, commit func(context.Context, []*arrival, error) error) error {
 	limit, failures := c.e.tuning.BatchMax, 0
 	var alone suspect
 	for {
@@ -45,7 +47,7 @@ func (c *consumer[W]) process(ctx context.Context) error {
 		if alone.times >= 2 {
 			parkWith = alone.err
 		}
-		err := c.commit(ctx, batch, parkWith)
+		err := commit(ctx, batch, parkWith)
 		var stop *stopPartition
 		class := fault.Classify(err)
 		switch {
@@ -98,8 +100,8 @@ func (c *consumer[W]) commit(ctx context.Context, batch []*arrival, parkWith err
 }
 
 // next waits until there is something to do and gathers: it starts at once when the last start was a
-// pace ago, else at that moment, with all that came meanwhile. A lone event never waits for company,
-// and a busy service never runs tiny transactions. It returns nil when ctx has ended.
+// pace ago, else at that moment, with all that came meanwhile. A lone event that somebody waits for never
+// waits for company, and a busy service never runs tiny transactions. It returns nil when ctx has ended.
 func (c *consumer[W]) next(ctx context.Context, limit int) []*arrival {
 	for ctx.Err() == nil {
 		c.mu.Lock()
@@ -107,7 +109,9 @@ func (c *consumer[W]) next(ctx context.Context, limit int) []*arrival {
 		if wait <= 0 {
 			batch := c.cut(limit)
 			c.mu.Unlock()
-			c.lastStart = time.Now()
+			if slices.ContainsFunc(batch, (*arrival).hurried) {
+				c.lastStart = time.Now()
+			}
 			return batch
 		}
 		c.mu.Unlock()
@@ -127,13 +131,12 @@ func (c *consumer[W]) patience(limit int) time.Duration {
 	hurried, relaxed := 0, 0
 	for _, a := range c.pending {
 		switch {
+		case a.hurried():
+			hurried++
 		case a.relaxed:
 			relaxed++
-		case !a.skip:
-			hurried++
 		}
 	}
-	pace := time.Until(c.lastStart.Add(c.e.tuning.Pace))
 	switch {
 	case len(c.pending) == 0:
 		return time.Hour
@@ -143,12 +146,12 @@ func (c *consumer[W]) patience(limit int) time.Duration {
 		c.owed = len(c.pending)
 		return 0
 	case hurried > 0:
-		return pace
+		return time.Until(c.lastStart.Add(c.e.tuning.Pace))
 	case relaxed > 0:
-		return max(pace, time.Until(c.lastRelaxed.Add(c.relaxedPace(relaxed))))
+		return time.Until(c.relaxedSince.Add(c.relaxedPace(relaxed)))
 	default:
 		// Only records that are none of the service's business: their offsets can wait for company.
-		return time.Until(c.lastStart.Add(time.Second))
+		return time.Until(c.lastSkip.Add(time.Second))
 	}
 }
 
@@ -165,18 +168,22 @@ func (c *consumer[W]) relaxedPace(pending int) time.Duration {
 // cut takes the next batch from what is pending; c.mu is held. Where there is more than one batch, it is cut by
 // partitions: all topics put an order into the partition of the same number, so a batch that has all of some
 // partitions meets each of its orders once, and not once for each topic. Within a partition of a topic the order
-// stays. The next batch goes on where this one ends, round and round.
+// stays. What is cut stays pending until it is done, so a batch that failed is cut again from the same place: the
+// same one, or with a smaller limit its first part.
 func (c *consumer[W]) cut(limit int) []*arrival {
 	due := c.pending
 	if c.owed == 0 && limit == c.e.tuning.BatchMax {
-		if time.Since(c.lastRelaxed) >= c.relaxedPace(len(c.pending)) {
-			c.owed = len(c.pending)
-		} else if some := c.company(); len(some) > 0 {
+		relaxed := 0
+		for _, a := range due {
+			if a.relaxed {
+				relaxed++
+			}
+		}
+		if some := c.company(); len(some) == 0 || relaxed > 0 && time.Since(c.relaxedSince) >= c.relaxedPace(relaxed) {
+			c.owed = len(due)
+		} else {
 			due = some
 		}
-	}
-	if c.owed > 0 {
-		c.lastRelaxed = time.Now()
 	}
 	if len(due) > limit {
 		due = slices.Clone(due)
@@ -186,11 +193,19 @@ func (c *consumer[W]) cut(limit int) []*arrival {
 		}
 		turn := func(a *arrival) int32 { return (a.slot.partition - c.turn%round + round) % round }
 		slices.SortStableFunc(due, func(a, b *arrival) int { return cmp.Compare(turn(a), turn(b)) })
-		c.turn = due[limit-1].slot.partition
 		due = due[:limit]
 	}
-	c.owed = max(0, c.owed-len(due))
 	return slices.Clone(due)
+}
+
+// after is the partition at which the next batch begins: the one that a batch was cut in, round and round. One that
+// had a whole batch to itself has had its turn, and more of it waits until the others have had theirs.
+func after(batch []*arrival) int32 {
+	first, last := batch[0].slot.partition, batch[len(batch)-1].slot.partition
+	if first == last {
+		return last + 1
+	}
+	return last
 }
 
 // company is what is to be decided now, with those of the relaxed events that go well with it: what came before it in
@@ -199,13 +214,13 @@ func (c *consumer[W]) cut(limit int) []*arrival {
 func (c *consumer[W]) company() []*arrival {
 	about := map[string]bool{}
 	for _, a := range c.pending {
-		if !a.skip && !a.relaxed {
+		if a.hurried() {
 			about[a.envelope.Subject] = true
 		}
 	}
 	last := map[slot]int{}
 	for i, a := range c.pending {
-		if !a.skip && (!a.relaxed || about[a.envelope.Subject]) {
+		if a.hurried() || a.relaxed && about[a.envelope.Subject] {
 			last[a.slot] = i
 		}
 	}
@@ -238,6 +253,15 @@ func (c *consumer[W]) done(batch []*arrival) {
 		}
 	}
 	c.pending = kept
+	c.lastSkip = time.Now()
+	switch {
+	case !slices.ContainsFunc(kept, func(a *arrival) bool { return a.relaxed }):
+		c.relaxedSince = time.Time{}
+	case c.owed > 0:
+		c.relaxedSince = time.Now()
+	}
+	c.owed = min(max(0, c.owed-len(batch)), len(kept))
+	c.turn = after(batch)
 	if len(kept) > 0 {
 		c.e.metrics.oldestWait.Set(time.Since(kept[0].record.Timestamp).Seconds())
 	} else {

@@ -27,7 +27,12 @@ type connection struct {
 	net.Conn
 	read *bufio.Reader
 	out  []byte
+	used time.Time
 }
+
+// stale is how long a connection may lie idle before a new one takes its place: the gateway closes those that nobody
+// uses, and a request may be on its way at that moment.
+const stale = 2 * time.Second
 
 // newCustomers opens the connections.
 func newCustomers(ctx context.Context, p Place, connections int) (*customers, error) {
@@ -52,7 +57,7 @@ func (c *customers) dial(ctx context.Context) (*connection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the gateway: %w", err)
 	}
-	return &connection{Conn: conn, read: bufio.NewReader(conn)}, nil
+	return &connection{Conn: conn, read: bufio.NewReader(conn), used: time.Now()}, nil
 }
 
 func (c *customers) close() {
@@ -64,7 +69,15 @@ func (c *customers) close() {
 // place orders one piece, paid by points.
 func (c *customers) place(ctx context.Context, _, product int, rng *rand.Rand) (string, error) {
 	conn := <-c.idle
-	defer func() { c.idle <- conn }()
+	defer func() { conn.used = time.Now(); c.idle <- conn }()
+	if time.Since(conn.used) > stale {
+		_ = conn.Close()
+		fresh, err := c.dial(ctx)
+		if err != nil {
+			return "", err
+		}
+		conn = fresh
+	}
 	id, err := c.order(conn, c.tokens[rng.IntN(len(c.tokens))], product)
 	if err != nil {
 		// The connection may stand anywhere in an answer.
@@ -106,7 +119,7 @@ func (c *customers) order(conn *connection, token string, product int) (string, 
 	return placed.OrderID, nil
 }
 
-// Rest has customers place orders over REST; the load ends when all is at rest.
+// REST has customers place orders over REST; the load ends when all is at rest.
 func (y *System) REST(ctx context.Context, load Load, connections int, say func(done, total int)) (Outcome, error) {
 	w := newWindow()
 	t, err := Track(ctx, y.site.Kafka.Addrs(), y.prefix, func(string) { w.leave() })

@@ -174,7 +174,7 @@ func (p *process) feed(w http.ResponseWriter, r *http.Request) {
 		p.window.reset()
 		begin := time.Now()
 		o, err = load.run(r.Context(), p.tracker, p.window, p.one, func(int, int) {})
-		if err == nil {
+		if err == nil && !load.Accepted {
 			err = p.settle(r.Context(), begin, &o)
 		}
 	}
