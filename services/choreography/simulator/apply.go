@@ -56,6 +56,7 @@ func (a *application) lockSubjects(t *txn) error {
 	}
 	t.clock = t.db.clock()
 	a.now = t.clock
+	a.book.skew = t.db.skew
 	return nil
 }
 
@@ -93,7 +94,7 @@ func (s *sim) newIDs() func(int) string {
 
 // decide runs the real decide functions, in order.
 func (a *application) decide(t *txn) error {
-	a.book.now = a.now
+	a.book.now, a.book.room = a.now, t.process.worker.room()
 	for i, it := range a.items {
 		if it.fact != nil {
 			if sick := a.service.sick(it.fact, false); sick != nil && fault.SQLState(sick) == "" {
@@ -193,9 +194,15 @@ func (a *application) apply() []step {
 
 // callBook collects the calls a transaction asks for and takes back.
 type callBook struct {
-	now       time.Time
+	now time.Time
+	// skew is how far the database's clock was ahead when now was read.
+	skew      time.Duration
 	asked     []*callRow
 	withdrawn []flow.Withdrawal
+	// room is how many of them this process claims as it asks for them, mine are those: to be made once the
+	// transaction has committed, and only then.
+	room int
+	mine []*claimedCall
 }
 
 func (b *callBook) add(it *item, s *subject) error {
@@ -211,7 +218,7 @@ func (b *callBook) add(it *item, s *subject) error {
 			return fmt.Errorf("encode the call %q of %s: %w", c.Kind, c.Subject, err)
 		}
 		b.asked = append(b.asked, &callRow{
-			callKey: callKey{c.Subject, c.Kind}, body: c.Body, due: b.now.Add(c.After), cause: cause, root: s.root,
+			callKey: callKey{c.Subject, c.Kind}, body: c.Body, due: b.now.Add(c.After), later: c.After > 0, cause: cause, root: s.root,
 		})
 	}
 	for _, w := range it.outcome.Withdrawn {
@@ -225,18 +232,29 @@ func (b *callBook) add(it *item, s *subject) error {
 	return nil
 }
 
-// lock locks the rows that are to be withdrawn.
+// lock locks the rows that are to be withdrawn, and the keys of those that are to be written: who inserts a key
+// waits for another one that has inserted it and is not finished.
 func (b *callBook) lock(t *txn) error {
 	for _, w := range b.withdrawn {
 		if err := t.lock(callKey{w.Subject, w.Kind}.lock()); err != nil {
 			return err
 		}
 	}
+	slices.SortStableFunc(b.asked, byDue)
+	for _, asked := range b.asked {
+		if t.db.calls[asked.callKey] == nil {
+			if err := t.lock(asked.lock()); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
 // save writes withdrawals first. There is one call of a kind per subject, for ever: asked for again it stays
-// as it is.
+// as it is. The first ones, as many as there is room for, are written as claimed by this process: a row like that of
+// any other claim, which somebody else claims when its lease ends, should this process die before it makes the call
+// or not hear of its COMMIT.
 func (b *callBook) save(t *txn) {
 	for _, w := range b.withdrawn {
 		key := callKey{w.Subject, w.Kind}
@@ -246,11 +264,18 @@ func (b *callBook) save(t *txn) {
 			}
 		})
 	}
+	written := map[callKey]bool{}
 	for _, asked := range b.asked {
+		if t.db.calls[asked.callKey] != nil || written[asked.callKey] {
+			continue
+		}
+		written[asked.callKey] = true
+		if asked.state == callPending && !asked.later && len(b.mine) < b.room {
+			asked.attempts, asked.due = 1, b.now.Add(callLease)
+			b.mine = append(b.mine, asked.claim(t.begun, b.skew))
+			t.writes = append(t.writes, func() { t.oracle.calls[claimedAsAsked]++ })
+		}
 		t.writes = append(t.writes, func() {
-			if t.db.calls[asked.callKey] != nil {
-				return
-			}
 			t.db.calls[asked.callKey] = asked
 			t.db.callRows = append(t.db.callRows, asked)
 			if asked.state == callPending {

@@ -13,7 +13,7 @@ type arrival struct {
 	fact   *fact
 	slot   slot
 	offset int
-	skip   bool  // of a type the service does not take
+	skip   bool  // of a type the service does not take, or none of its business
 	err    error // it could not be decoded
 }
 
@@ -26,6 +26,8 @@ type consumer struct {
 	polling []bool
 	stopped []bool
 
+	// chosen is what was taken for a batch and has not been committed.
+	chosen          []*arrival
 	busy            bool
 	limit, failures int
 	alone           suspect
@@ -66,7 +68,9 @@ func (c *consumer) forget(s slot) {
 }
 
 func (c *consumer) drop(s slot) {
-	c.pending = slices.DeleteFunc(slices.Clone(c.pending), func(a *arrival) bool { return a.slot == s })
+	gone := func(a *arrival) bool { return a.slot == s }
+	c.pending = slices.DeleteFunc(slices.Clone(c.pending), gone)
+	c.chosen = slices.DeleteFunc(slices.Clone(c.chosen), gone)
 }
 
 // look fetches soon, or not so soon: topics have no order between them.
@@ -108,6 +112,9 @@ func (v *service) arrive(f *fact, s slot, offset int) *arrival {
 	if !a.skip {
 		a.err = v.sick(f, true)
 	}
+	if a.err == nil {
+		a.skip = a.skip || !v.machine.concerns(f.message)
+	}
 	return a
 }
 
@@ -126,7 +133,10 @@ func (c *consumer) commit() {
 		c.busy = false
 		return
 	}
-	batch := slices.Clone(c.pending[:min(c.limit, len(c.pending))])
+	if len(c.chosen) == 0 {
+		c.chosen = c.choose()
+	}
+	batch := slices.Clone(c.chosen[:min(c.limit, len(c.chosen))])
 	if len(batch) > 1 || batch[0] != c.alone.arrival {
 		c.alone = suspect{}
 	}
@@ -139,6 +149,40 @@ func (c *consumer) commit() {
 	c.begin(run.finish, steps([]step{run.lockFences, run.enterInbox, run.lockSubjects, run.handle}, run.apply())...)
 }
 
+// choose takes what goes into the next batch: now and then what came first, else anything that has of each partition
+// of a topic what stands first there. The engine lets some events wait for company and cuts by partitions; nothing
+// may depend on how.
+func (c *consumer) choose() []*arrival {
+	if c.chance(0.3) {
+		return slices.Clone(c.pending)
+	}
+	queues := map[slot][]*arrival{}
+	for _, a := range c.pending {
+		queues[a.slot] = append(queues[a.slot], a)
+	}
+	if c.chance(0.5) {
+		for _, s := range sortedKeys(queues) {
+			if queues[s] = queues[s][:c.rng.IntN(len(queues[s])+1)]; len(queues[s]) == 0 {
+				delete(queues, s)
+			}
+		}
+	}
+	var chosen []*arrival
+	for slots := sortedKeys(queues); len(slots) > 0; {
+		i := c.rng.IntN(len(slots))
+		queue := queues[slots[i]]
+		n := 1 + c.rng.IntN(len(queue))
+		chosen = append(chosen, queue[:n]...)
+		if queues[slots[i]] = queue[n:]; n == len(queue) {
+			slots = slices.Delete(slots, i, i+1)
+		}
+	}
+	if len(chosen) == 0 {
+		return slices.Clone(c.pending)
+	}
+	return chosen
+}
+
 // finish goes on after a batch has ended. After a deterministic failure the batch is halved, until what
 // cannot be handled stands alone; any other failure leaves it as it is.
 func (run *consumption) finish(err error) {
@@ -146,16 +190,20 @@ func (run *consumption) finish(err error) {
 	var stop *stopPartition
 	switch {
 	case err == nil:
+		c.worker.start(run.book.mine)
 		c.done(run)
 		c.limit, c.failures = min(c.limit*2, 50), 0
 	case errors.As(err, &stop) && single:
 		c.stop(run.batch[0].slot)
 	case !transient(err) && !single:
-		c.limit = max(1, len(run.batch)/2)
+		c.limit, c.chosen = max(1, len(run.batch)/2), run.batch
 	case !transient(err) && run.parkWith == nil:
 		c.alone = suspect{arrival: run.batch[0], times: c.alone.times + 1, err: err}
 	default:
 		c.failures++
+		if c.chance(0.5) {
+			c.chosen = nil // what has come meanwhile may come along, and anything else may stay behind
+		}
 		if c.trace != nil {
 			c.tell(c.name, "", "batch of %d failed, the same again: %v", len(run.batch), err)
 		}
@@ -178,6 +226,7 @@ func (c *consumer) done(run *consumption) {
 		committed[a] = true
 	}
 	c.pending = slices.DeleteFunc(slices.Clone(c.pending), func(a *arrival) bool { return committed[a] })
+	c.chosen = nil
 	if c.hit(CrashAfterHandling) {
 		c.crash("before the offset commit")
 	}

@@ -74,6 +74,7 @@ func (l *lane) finish(batch []*work, deadline time.Duration, alone, failures int
 		again := func(alone int) { l.finish(batch, deadline, alone, failures+1, next) }
 		switch {
 		case err == nil:
+			l.worker.start(run.book.mine)
 			tellAll(batch, nil)
 			next()
 		case errors.Is(err, errKeyRace):

@@ -9,6 +9,8 @@ type machine interface {
 	name() string
 	topics() []string
 	consumes(eventType string) bool
+	// concerns says whether a decoded event is the service's business.
+	concerns(event any) bool
 	open() decider
 }
 
@@ -38,6 +40,7 @@ type unit[W any] struct {
 func (u *unit[W]) name() string                   { return u.def.Name() }
 func (u *unit[W]) topics() []string               { return u.def.Topology().Topics() }
 func (u *unit[W]) consumes(eventType string) bool { return u.def.Consumes(eventType) }
+func (u *unit[W]) concerns(event any) bool        { return u.def.Concerns(event) }
 func (u *unit[W]) open() decider                  { return &batch[W]{unit: u} }
 
 type batch[W any] struct {

@@ -24,6 +24,7 @@ type oracle struct {
 	passed   map[record]bool
 	handled  map[reading]bool
 	progress map[readStream]int
+	sent     map[attempt]bool
 	// pieces there are of each product, taken ones included.
 	pieces map[string]int64
 	// forgotten: the inboxes know nothing of what came before.
@@ -33,6 +34,9 @@ type oracle struct {
 
 	emitted  map[string]int
 	outcomes map[string]int
+	calls    map[string]int // by what became of them
+	// last is when something was committed.
+	last time.Duration
 }
 
 // story is what was emitted about an order, by name.
@@ -60,6 +64,12 @@ type reading struct {
 	fact    string
 }
 
+// attempt is one try of a call. The kinds of all services differ.
+type attempt struct {
+	callKey
+	number int
+}
+
 type readStream struct {
 	service int
 	stream
@@ -68,8 +78,8 @@ type readStream struct {
 func newOracle(s *sim) *oracle {
 	return &oracle{
 		sim: s, orders: map[string]*story{}, facts: map[string]*fact{}, first: map[string]bool{}, sequence: map[stream]int{},
-		passed: map[record]bool{}, handled: map[reading]bool{}, progress: map[readStream]int{}, pieces: map[string]int64{},
-		clicks: map[string]string{}, emitted: map[string]int{}, outcomes: map[string]int{},
+		passed: map[record]bool{}, handled: map[reading]bool{}, progress: map[readStream]int{}, sent: map[attempt]bool{}, pieces: map[string]int64{},
+		clicks: map[string]string{}, emitted: map[string]int{}, outcomes: map[string]int{}, calls: map[string]int{},
 	}
 }
 
@@ -87,6 +97,7 @@ func (o *oracle) committed(t *txn) {
 		o.emit(t, f)
 	}
 	o.conserved(t.db.service)
+	o.last = o.now
 }
 
 // published looks at a record of the log. Dropping repetitions, a subject's events stand in the order in which
@@ -250,9 +261,20 @@ func (v *service) sweeps() bool {
 	return false
 }
 
-// sending: nothing is sent that another worker has claimed since.
+// sending: what is sent was asked for by a transaction that has committed, each attempt is sent once, and nothing
+// that another worker has claimed since.
 func (o *oracle) sending(c *claimedCall, db *database) {
-	if row := db.calls[c.callKey]; row.attempts != c.attempt && db.skew == c.skew {
+	row := db.calls[c.callKey]
+	if row == nil {
+		o.violate(c.subject, "%s was sent, and nobody has asked for it", c.kind)
+		return
+	}
+	try := attempt{c.callKey, c.attempt}
+	if o.sent[try] {
+		o.violate(c.subject, "%s, attempt %d, was sent twice", c.kind, c.attempt)
+	}
+	o.sent[try] = true
+	if row.attempts != c.attempt && db.skew == c.skew {
 		o.violate(c.subject, "%s, attempt %d, was sent after somebody else had claimed attempt %d", c.kind, c.attempt, row.attempts)
 	}
 }
@@ -330,7 +352,7 @@ func (s *story) breaks(f *fact) string {
 	return ""
 }
 
-// consumers lists the services that take an event.
+// consumers lists the services whose business an event is.
 func (s *sim) consumers(f *fact) []*service {
-	return slices.DeleteFunc(slices.Clone(s.services[:]), func(v *service) bool { return !v.machine.consumes(f.full) })
+	return slices.DeleteFunc(slices.Clone(s.services[:]), func(v *service) bool { return !v.machine.consumes(f.full) || !v.machine.concerns(f.message) })
 }

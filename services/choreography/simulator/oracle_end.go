@@ -3,6 +3,7 @@ package simulator
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
 	"github.com/quadrille-io/quadrille/services/coupon"
@@ -87,11 +88,18 @@ func (o *oracle) pointsConserved(t *payments) {
 	}
 }
 
+// longestRest is how long after the last fault something may still happen: customers and carriers take their time,
+// but everything that waits for something else has looked for it long before.
+const longestRest = 2 * time.Hour
+
 // rest judges the end, when nothing will ever happen again.
 func (o *oracle) rest() {
 	if o.steps >= maxSteps {
 		o.violate("", "it does not come to rest: %d steps", o.steps)
 		return
+	}
+	if late := o.last - o.plan.end; late > longestRest {
+		o.violate("", "it comes to rest %v after the last fault", late)
 	}
 	for _, v := range o.services {
 		o.restOf(v)

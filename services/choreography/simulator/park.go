@@ -134,6 +134,7 @@ func (run *replay) end(err error) {
 	db := run.process.service.db
 	switch {
 	case err == nil:
+		run.process.worker.start(run.book.mine)
 		run.process.tell(run.process.name, run.id, "replayed %d events", len(run.handled))
 	case !transient(err) && db.failures[run.id] != nil:
 		f := db.failures[run.id]

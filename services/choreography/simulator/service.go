@@ -205,7 +205,7 @@ func (r *replica) start() {
 	r.life++
 	r.tell(r.name, "", "starts")
 	r.consumer, r.lane = newConsumer(r), &lane{replica: r}
-	r.worker, r.relay = &worker{replica: r}, &relay{process: r}
+	r.worker, r.relay = newWorker(r), &relay{process: r}
 	r.ends = make([]int, len(r.broker.logs))
 	for i, log := range r.broker.logs {
 		r.ends[i] = len(log)

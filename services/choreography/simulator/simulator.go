@@ -57,6 +57,8 @@ type Result struct {
 	Emitted map[string]int
 	// Refused counts commands that were refused, by code.
 	Refused map[string]int
+	// Calls counts tries of calls outside, by who claimed them and how.
+	Calls map[string]int
 	// Orders that were placed, Steps that were taken, and how much time passed in the simulation.
 	Orders int
 	Steps  int
@@ -139,7 +141,7 @@ func (s *sim) build() {
 func (s *sim) result(seed uint64) Result {
 	r := Result{
 		Seed: seed, Enabled: s.plan.enabledFaults(), Struck: s.plan.struck, Outcomes: s.oracle.outcomes,
-		Emitted: s.oracle.emitted, Refused: s.shop.refused, Orders: len(s.oracle.orders), Steps: s.steps, Passed: s.now,
+		Emitted: s.oracle.emitted, Refused: s.shop.refused, Calls: s.oracle.calls, Orders: len(s.oracle.orders), Steps: s.steps, Passed: s.now,
 		Violation: s.oracle.violation,
 	}
 	if r.Violation != nil {

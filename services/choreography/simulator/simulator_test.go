@@ -25,7 +25,7 @@ func TestSeeds(t *testing.T) {
 	t.Parallel()
 	const lanes = 4
 	var mu sync.Mutex
-	sum := Result{Outcomes: map[string]int{}, Emitted: map[string]int{}, Refused: map[string]int{}}
+	sum := Result{Outcomes: map[string]int{}, Emitted: map[string]int{}, Refused: map[string]int{}, Calls: map[string]int{}}
 	t.Run("all", func(t *testing.T) {
 		for lane := range uint64(lanes) {
 			t.Run(fmt.Sprint(lane), func(t *testing.T) {
@@ -49,14 +49,15 @@ func (r *Result) add(other Result) {
 	for f, n := range other.Struck {
 		r.Struck[f] += n
 	}
-	for _, pair := range []struct{ to, from map[string]int }{{r.Outcomes, other.Outcomes}, {r.Emitted, other.Emitted}, {r.Refused, other.Refused}} {
+	for _, pair := range []struct{ to, from map[string]int }{{r.Outcomes, other.Outcomes}, {r.Emitted, other.Emitted}, {r.Refused, other.Refused}, {r.Calls, other.Calls}} {
 		for name, n := range pair.from {
 			pair.to[name] += n
 		}
 	}
 }
 
-// checkCoverage: every fault struck, every event that is declared was emitted, every way to end was gone.
+// checkCoverage: every fault struck, every event that is declared was emitted, every way to end and every way to claim a
+// call was gone.
 func (r *Result) checkCoverage(t *testing.T) {
 	for _, f := range Faults() {
 		if r.Struck[f] == 0 {
@@ -81,6 +82,11 @@ func (r *Result) checkCoverage(t *testing.T) {
 	} {
 		if r.Outcomes[outcome] == 0 {
 			t.Errorf("in %d seeds no order ended as %s", seeds, outcome)
+		}
+	}
+	for _, way := range []string{claimedAsAsked, claimedFromTable, claimedAgain, notSent} {
+		if r.Calls[way] == 0 {
+			t.Errorf("in %d seeds no call was %s", seeds, way)
 		}
 	}
 }

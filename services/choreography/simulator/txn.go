@@ -32,8 +32,9 @@ type txn struct {
 	// writes happen at COMMIT, all at once; checks are constraints that hold then.
 	writes []func()
 	checks []func() error
-	facts  []*fact   // what it emits, for the oracle
-	clock  time.Time // the database's, once the subjects were locked; for the oracle
+	begun  time.Duration // before its BEGIN, by the monotonic clock
+	facts  []*fact       // what it emits, for the oracle
+	clock  time.Time     // the database's, once the subjects were locked; for the oracle
 	rows   []outboxRow
 	ended  bool
 	// done hears how it ended, unless the process is gone.
@@ -43,7 +44,7 @@ type txn struct {
 // begin starts a transaction.
 func (r *replica) begin(done func(error), steps ...step) {
 	db := r.service.db
-	t := &txn{sim: r.sim, db: db, process: r, steps: steps, done: done}
+	t := &txn{sim: r.sim, db: db, process: r, steps: steps, begun: r.now, done: done}
 	if db.down {
 		r.after(r.between(time.Millisecond, 100*time.Millisecond), func() { done(errSession) })
 		return

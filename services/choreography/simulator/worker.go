@@ -27,6 +27,7 @@ type callRow struct {
 	state    int
 	attempts int
 	due      time.Time // while claimed: when the claim ends
+	later    bool      // asked for a moment to come
 	cause    string
 	root     string
 }
@@ -51,13 +52,79 @@ const (
 	callSlots   = 6
 )
 
-// worker claims due calls and makes them, outside of any transaction.
+// What becomes of tries of calls, as Result counts them.
+const (
+	claimedAsAsked   = "claimed as it was asked for"
+	claimedFromTable = "claimed from the table"
+	claimedAgain     = "claimed again"
+	notSent          = "not sent, as the claim was nearly over"
+)
+
+func claimedLater(attempts int) string {
+	if attempts > 1 {
+		return claimedAgain
+	}
+	return claimedFromTable
+}
+
+// claim is the next try of a call by the process whose claim it is: claimedAt before the claim, skew the database
+// clock's when it was counted from.
+func (row *callRow) claim(claimedAt, skew time.Duration) *claimedCall {
+	return &claimedCall{
+		callKey: row.callKey, attempt: row.attempts, body: row.body, cause: row.cause, root: row.root, claimedAt: claimedAt, skew: skew,
+	}
+}
+
+// worker makes calls, outside of any transaction: those that its process has claimed as it asked for them, and those
+// that are due in the table.
 type worker struct {
 	*replica
-	underWay int
-	full     bool
+	// slots is how many calls it makes at once; sending are being made, waiting wait for a slot, claimed, and flying
+	// are all that are not answered, too.
+	slots   int
+	sending int
+	waiting []*claimedCall
+	flying  int
+	full    bool
 	// looksAgain: a look that found something in the way has planned the next one.
 	looksAgain bool
+}
+
+func newWorker(r *replica) *worker { return &worker{replica: r, slots: 1 + r.rng.IntN(callSlots)} }
+
+// free is how many more calls may be claimed: those that wait for a slot do so while their lease runs.
+func (w *worker) free() int { return max(0, 2*w.slots-w.flying) }
+
+// room is how many of the calls that a transaction asks for it may claim. It is drawn: as many as make the engine's
+// run out there are not here, and what there is no room for has to be claimed from the table.
+func (w *worker) room() int {
+	if w.chance(0.3) {
+		return 0
+	}
+	return w.rng.IntN(w.free() + 1)
+}
+
+// start makes calls that are this process's by now.
+func (w *worker) start(calls []*claimedCall) {
+	for _, c := range calls {
+		w.flying++
+		if w.hit(PauseWorker) {
+			w.pause(w.between(2*time.Second, 40*time.Second))
+		}
+		w.after(w.between(0, 2*time.Millisecond), func() {
+			w.waiting = append(w.waiting, c)
+			w.next()
+		})
+	}
+}
+
+// next makes what waits, as far as there are slots.
+func (w *worker) next() {
+	for w.sending < w.slots && len(w.waiting) > 0 {
+		c := w.waiting[0]
+		w.waiting = w.waiting[1:]
+		w.make(c)
+	}
 }
 
 // lookAgain plans one more look, unless there is one.
@@ -92,24 +159,22 @@ func (w *worker) claim() {
 		due = append(due, row)
 	}
 	slices.SortStableFunc(due, func(a, b *callRow) int { return a.due.Compare(b.due) })
-	free := callSlots - w.underWay
-	w.full = len(due) > free
+	free := w.free()
+	w.full = len(due) > free || free < w.slots
+	if free < w.slots {
+		return // many at once, or none: over looks again
+	}
 	unknown := w.hit(UnknownCommit)
+	var claimed []*claimedCall
 	for _, row := range due[:min(free, len(due))] {
 		row.due = db.clock().Add(callLease)
 		row.attempts++
+		w.oracle.calls[claimedLater(row.attempts)]++
 		w.service.callDue(row)
-		if unknown {
-			continue // the claim was made, and nobody knows of it
-		}
-		c := &claimedCall{
-			callKey: row.callKey, attempt: row.attempts, body: row.body, cause: row.cause, root: row.root, claimedAt: w.now, skew: db.skew,
-		}
-		w.underWay++
-		if w.hit(PauseWorker) {
-			w.pause(w.between(2*time.Second, 40*time.Second))
-		}
-		w.after(w.between(0, 2*time.Millisecond), func() { w.make(c) })
+		claimed = append(claimed, row.claim(w.now, db.skew))
+	}
+	if !unknown {
+		w.start(claimed) // else the claim was made, and nobody knows of it
 	}
 }
 
@@ -126,13 +191,18 @@ func (v *service) callDue(row *callRow) {
 // been stopped for a while, and another worker has the call then.
 func (w *worker) make(c *claimedCall) {
 	if w.now-c.claimedAt > callLease-callTimeout {
+		w.oracle.calls[notSent]++
 		w.tell(w.name, c.subject, "does not send %s, attempt %d: the claim is nearly over", c.kind, c.attempt)
 		w.over()
 		return
 	}
 	c.begun = w.now
+	w.sending++
 	w.oracle.sending(c, w.service.db)
 	w.call(c, func(outcome flow.Command, err error) {
+		// Its answer waits for a transaction without the slot, which is for the world outside.
+		w.sending--
+		w.after(0, w.next)
 		if err != nil {
 			w.tell(w.name, c.subject, "%s, attempt %d: %v", c.kind, c.attempt, err)
 			w.again(c)
@@ -143,9 +213,9 @@ func (w *worker) make(c *claimedCall) {
 	})
 }
 
-// over frees the slot.
+// over has a call land.
 func (w *worker) over() {
-	w.underWay--
+	w.flying--
 	if w.full {
 		w.full = false
 		w.after(w.between(0, 20*time.Millisecond), w.claim)

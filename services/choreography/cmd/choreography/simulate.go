@@ -27,7 +27,7 @@ func simulate(args []string) error {
 		return fmt.Errorf("simulate: %w", err)
 	}
 	began := time.Now()
-	sum := summary{outcomes: map[string]int{}, emitted: map[string]int{}, refused: map[string]int{}}
+	sum := summary{outcomes: map[string]int{}, emitted: map[string]int{}, refused: map[string]int{}, calls: map[string]int{}}
 	var broken []uint64
 	for r := range runSeeds(*first, *seeds, max(*jobs, 1), simulator.Options{Trace: *trace}) {
 		sum.add(r)
@@ -89,10 +89,10 @@ func runSeeds(first, seeds uint64, jobs int, o simulator.Options) func(yield fun
 
 // summary is what many seeds did.
 type summary struct {
-	seeds, violations, orders, steps int
-	passed                           time.Duration
-	struck                           map[simulator.Fault]int
-	outcomes, emitted, refused       map[string]int
+	seeds, violations, orders, steps  int
+	passed                            time.Duration
+	struck                            map[simulator.Fault]int
+	outcomes, emitted, refused, calls map[string]int
 }
 
 func (s *summary) add(r simulator.Result) {
@@ -109,7 +109,7 @@ func (s *summary) add(r simulator.Result) {
 	if r.Violation != nil {
 		s.violations++
 	}
-	for _, sum := range []struct{ to, from map[string]int }{{s.outcomes, r.Outcomes}, {s.emitted, r.Emitted}, {s.refused, r.Refused}} {
+	for _, sum := range []struct{ to, from map[string]int }{{s.outcomes, r.Outcomes}, {s.emitted, r.Emitted}, {s.refused, r.Refused}, {s.calls, r.Calls}} {
 		for name, n := range sum.from {
 			sum.to[name] += n
 		}
@@ -131,7 +131,7 @@ func (s *summary) print(took time.Duration) {
 	for _, list := range []struct {
 		name string
 		of   map[string]int
-	}{{"orders:  ", s.outcomes}, {"events:  ", s.emitted}, {"refusals:", s.refused}} {
+	}{{"orders:  ", s.outcomes}, {"events:  ", s.emitted}, {"refusals:", s.refused}, {"calls:   ", s.calls}} {
 		var texts []string
 		for _, name := range slices.Sorted(maps.Keys(list.of)) {
 			texts = append(texts, fmt.Sprintf("%s %d", name, list.of[name]))
