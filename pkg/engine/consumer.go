@@ -57,6 +57,7 @@ type consumer[W any] struct {
 
 	lastStart time.Time // of a batch that somebody waited for
 	lastSkip  time.Time // of any batch's end
+	lastAll   time.Time // of a batch of everything that was pending
 	turn      int32     // the partition at which the next batch begins
 	// relaxedSince is since when relaxed events have been waiting, zero while there are none; owed is how many of what
 	// was pending are still to be taken when it was long enough.
@@ -233,15 +234,20 @@ func (c *consumer[W]) take(fetches kgo.Fetches) error {
 		// Of a partition that was revoked while it was fetched, stands still, or is to be read again: it
 		// comes again from the database's offset, to whoever has it next.
 		if _, assigned := c.position[a.slot]; assigned && c.stopped[a.slot] == "" && !c.again[a.slot] {
-			c.pending = append(c.pending, a)
-			if a.relaxed && c.relaxedSince.IsZero() {
-				c.relaxedSince = time.Now()
-			}
+			c.enqueue(a)
 		}
 	}
 	c.mu.Unlock()
 	signal(c.wake)
 	return nil
+}
+
+// enqueue puts an arrival at the end of the queue; c.mu is held.
+func (c *consumer[W]) enqueue(a *arrival) {
+	c.pending = append(c.pending, a)
+	if a.relaxed && c.relaxedSince.IsZero() {
+		c.relaxedSince = time.Now()
+	}
 }
 
 // life is the id of the topic the records are of. Those of another life than the one that was assigned

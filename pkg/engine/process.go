@@ -142,7 +142,8 @@ func (c *consumer[W]) patience(limit int) time.Duration {
 		return time.Hour
 	case hurried >= limit, c.owed > 0, len(c.pending) >= limit && limit < c.e.tuning.BatchMax:
 		return 0
-	case relaxed >= 4*limit:
+	case relaxed >= 4*limit, c.full():
+		// (A full queue gets no company: nothing is polled until there is room.)
 		c.owed = len(c.pending)
 		return 0
 	case hurried > 0:
@@ -179,11 +180,18 @@ func (c *consumer[W]) cut(limit int) []*arrival {
 				relaxed++
 			}
 		}
-		if some := c.company(); len(some) == 0 || relaxed > 0 && time.Since(c.relaxedSince) >= c.relaxedPace(relaxed) {
+		// Once a second everything is taken, or what is not ours would stay for as long as hurried events keep coming
+		// in other partitions.
+		some := c.company()
+		if len(some) == 0 || time.Since(c.lastAll) >= time.Second ||
+			relaxed > 0 && time.Since(c.relaxedSince) >= c.relaxedPace(relaxed) {
 			c.owed = len(due)
 		} else {
 			due = some
 		}
+	}
+	if c.owed > 0 {
+		c.lastAll = time.Now()
 	}
 	if len(due) > limit {
 		due = slices.Clone(due)
