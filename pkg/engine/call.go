@@ -183,6 +183,7 @@ func (w *worker[W]) claim(ctx context.Context) (full bool, err error) {
 func (w *worker[W]) make(ctx context.Context, c Call, claimedAt time.Time) {
 	outcome, sent, err := w.send(ctx, c, claimedAt)
 	if !sent {
+		w.giveBack(c)
 		return
 	}
 	if err != nil {
@@ -199,11 +200,15 @@ func (w *worker[W]) make(ctx context.Context, c Call, claimedAt time.Time) {
 }
 
 // send waits for a slot and makes the call. Its answer waits for a transaction without the slot, which is for the
-// world outside.
+// world outside. A worker that stops sends nothing more: what waits for a slot is another's to make.
 func (w *worker[W]) send(ctx context.Context, c Call, claimedAt time.Time) (outcome flow.Command, sent bool, err error) {
-	w.slots <- struct{}{}
+	select {
+	case <-ctx.Done():
+		return nil, false, nil
+	case w.slots <- struct{}{}:
+	}
 	defer func() { <-w.slots }()
-	if time.Since(claimedAt) > w.e.tuning.CallLease-w.e.tuning.CallTimeout {
+	if ctx.Err() != nil || time.Since(claimedAt) > w.e.tuning.CallLease-w.e.tuning.CallTimeout {
 		return nil, false, nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.e.tuning.CallTimeout)
@@ -261,6 +266,15 @@ func (w *worker[W]) again(c Call, err error) {
 	w.wakeUp()
 }
 
+// giveBack has a call that was not sent, and will not be by this claim, made at once by whoever has a slot, instead
+// of when the claim ends. Where somebody else has claimed it since, nothing changes.
+func (w *worker[W]) giveBack(c Call) {
+	w.retryMu.Lock()
+	w.retries = append(w.retries, retry{call: c})
+	w.retryMu.Unlock()
+	w.wakeUp()
+}
+
 // backoff waits 250 ms, doubling up to a minute, half of it random.
 func backoff(attempt int) time.Duration {
 	d := min(250*time.Millisecond<<min(attempt-1, 12), time.Minute)
@@ -287,7 +301,7 @@ func (w *worker[W]) saveRetries() {
 	defer cancel()
 	// SKIP LOCKED: who holds such a row is closing or withdrawing the call, in an order of its own.
 	_, err := w.e.cfg.Pool.Exec(ctx, `
-		UPDATE call c SET due_at = clock_timestamp() + k.wait, last_error = k.error
+		UPDATE call c SET due_at = clock_timestamp() + k.wait, last_error = coalesce(nullif(k.error, ''), c.last_error)
 		FROM (SELECT c.subject, c.kind, k.wait, k.error
 		      FROM call c JOIN unnest($1::text[], $2::text[], $3::int[], $4::interval[], $5::text[])
 		           AS k(subject, kind, attempt, wait, error) USING (subject, kind)
