@@ -38,6 +38,10 @@ SEED ?= 1
 FOR ?= $(if $(filter fuzz,$(MAKECMDGOALS)),10s,10m)
 ONLY ?=
 CHAOS_FLAGS ?=
+# Past orders of bench-full; of how many of them shipping, mailer and gateway know (0: all).
+PAST ?= 10000000
+SIDE ?= 100000
+BENCH_FLAGS ?=
 
 # on turns a switch like RACE=1 or FRESH=yes into a word, and 0, no or false into nothing.
 on = $(filter-out 0 no false,$(1))
@@ -102,6 +106,24 @@ chaos: ## The system as processes under kills, pauses and cuts (FOR=10m SEED=1);
 .PHONY: fuzz
 fuzz: ## Every fuzz target in turn, each for FOR=10s
 	tools/fuzz.sh $(FOR)
+
+# Beside the load that is measured nothing else should run on the machine.
+.PHONY: bench
+bench: bin/bench ## Orders per second on Apache Kafka and PostgreSQL with fsync, beside a floor; about 8 min (java 17+)
+	bin/bench -out tests/bench/results $(BENCH_FLAGS)
+
+.PHONY: bench-full
+bench-full: bin/bench ## The same with Watermill, Temporal and PAST=10000000 past orders (says first how much disk they take)
+	bin/bench -runs 5 -peers -past $(PAST) -side $(SIDE) -out tests/bench/results $(BENCH_FLAGS)
+
+.PHONY: bench-check
+bench-check: bin/bench ## A short run, its ratios to the floor held against tests/bench/baseline.json
+	bin/bench -runs 2 -orders 8000 -only '^(floor|feed|hot|soldout)$$' -check tests/bench/baseline.json
+
+.PHONY: bin/bench
+bin/bench:
+	@mkdir -p bin
+	go build -o $@ ./tests/bench/cmd/bench
 
 .PHONY: verify
 verify: verify-generated verify-proto verify-format verify-vet verify-modules verify-boundaries ## Generated files, contract, format, vet, go.mod files, boundaries

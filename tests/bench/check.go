@@ -27,8 +27,10 @@ func (r *Result) Table() string {
 	return b.String()
 }
 
-// Tolerance is by how much a ratio may be below the stored one: what noise does on a machine that does other things.
-const Tolerance = .30
+// Tolerance is by how much a ratio may be below the stored one. It is wide: on two cores that others use too, a run
+// can be half as fast as the one beside it, and a mistake of the kind this is for (a statement, a transaction or a
+// produce request per order) costs nine tenths.
+const Tolerance = .50
 
 // Check holds the ratios to the floor against those of a stored result. Absolute rates are the machine's and are not
 // looked at.
