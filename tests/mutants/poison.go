@@ -163,7 +163,7 @@ var poisonMutants = []Mutant{
 	{
 		Name: "a worker that was paused sends after its claim has ended", Lines: []string{"34a", "36"}, Kind: "I",
 		Rule:  "no send past the claim, by the monotonic clock",
-		Edits: []Edit{{calling, "	if time.Since(claimedAt) > w.e.tuning.CallLease-w.e.tuning.CallTimeout {", "	if time.Since(claimedAt) < 0 {"}},
+		Edits: []Edit{{calling, "|| time.Since(claimedAt) > w.e.tuning.CallLease-w.e.tuning.CallTimeout {", "|| time.Since(claimedAt) < 0 {"}},
 		Proof: test(engineTests, "TestAPausedWorkerDoesNotSend"),
 	},
 	{

@@ -26,6 +26,7 @@ const (
 	realOrderBack      = "services/order/back.go"
 	realStockStock     = "services/stock/stock.go"
 	realStockTopology  = "services/stock/topology.go"
+	realCouponTopology = "services/coupon/topology.go"
 	realCouponCoupon   = "services/coupon/coupon.go"
 	realCouponDiscount = "services/coupon/discount.go"
 	realPaymentAnswer  = "services/payment/answer.go"
@@ -46,7 +47,7 @@ var simulatorMutants = []Mutant{
 	{
 		Name: "a batch whose COMMIT is of unknown outcome counts as done", Lines: []string{"11"}, Kind: "S",
 		Rule:  "an unknown COMMIT is run again",
-		Edits: []Edit{{modelConsumer, "	case err == nil:\n		c.done(run)\n", "	case err == nil, errors.Is(err, errUnknownCommit):\n		c.done(run)\n"}},
+		Edits: []Edit{{modelConsumer, "	case err == nil:\n		c.worker.start", "	case err == nil, errors.Is(err, errUnknownCommit):\n		c.worker.start"}},
 		Proof: seeds(200),
 	},
 	{
@@ -332,7 +333,7 @@ var simulatorMutants = []Mutant{
 	{
 		Name: "a claim's lease goes by the wall clock", Lines: []string{"36"}, Kind: "S",
 		Rule:  "leases go by the monotonic clock",
-		Edits: []Edit{{modelWorker, "claimedAt: w.now,", "claimedAt: w.now + w.skew,"}, {modelWorker, "if w.now-c.claimedAt > callLease-callTimeout {", "if w.now+w.skew-c.claimedAt > callLease-callTimeout {"}},
+		Edits: []Edit{{modelWorker, "row.claim(w.now, db.skew))", "row.claim(w.now+w.skew, db.skew))"}, {modelWorker, "if w.now-c.claimedAt > callLease-callTimeout {", "if w.now+w.skew-c.claimedAt > callLease-callTimeout {"}},
 		Proof: seeds(1500),
 	},
 }

@@ -24,6 +24,9 @@ type outcome struct {
 // machine is a service as the search sees it, whatever its World.
 type machine interface {
 	consumes(eventType string) bool
+	// concerns says whether the engine would have an event decided at all. The search does not ask: it has every event
+	// decided, and a test of its own shows that nothing comes of those that the engine reads past.
+	concerns(event any) bool
 	decide(world []byte, in flow.Input) (outcome, error)
 }
 
@@ -46,6 +49,8 @@ type service[W any] struct {
 func (s *service[W]) consumes(eventType string) bool {
 	return s.def.Consumes(eventType) && !s.dropped[eventType]
 }
+
+func (s *service[W]) concerns(event any) bool { return s.def.Concerns(event) }
 
 func (s *service[W]) decide(world []byte, in flow.Input) (outcome, error) {
 	w, err := decode[W](world)

@@ -193,6 +193,9 @@ func (w *worker) make(c *claimedCall) {
 	if w.now-c.claimedAt > callLease-callTimeout {
 		w.oracle.calls[notSent]++
 		w.tell(w.name, c.subject, "does not send %s, attempt %d: the claim is nearly over", c.kind, c.attempt)
+		if w.chance(0.8) {
+			w.dueIn(c, 0) // given back
+		}
 		w.over()
 		return
 	}
@@ -240,13 +243,19 @@ func (w *worker) answer(c *claimedCall, outcome flow.Command) {
 
 // again has the call made again after a pause that grows with its attempts.
 func (w *worker) again(c *claimedCall) {
+	wait := min(250*time.Millisecond<<min(c.attempt-1, 12), time.Minute)
+	w.dueIn(c, wait/2+w.between(0, wait/2))
+}
+
+// dueIn has a call claimed again after a while, unless somebody else has it. Where the statement finds its row locked
+// or does not come through, the end of the lease does it.
+func (w *worker) dueIn(c *claimedCall, wait time.Duration) {
 	db := w.service.db
 	row := db.calls[c.callKey]
-	if db.down || db.locks[c.lock()] != nil || row.attempts != c.attempt || row.state != callPending {
-		return // it is due when its lease ends, or somebody else's
+	if db.down || row == nil || db.locks[c.lock()] != nil || row.attempts != c.attempt || row.state != callPending {
+		return
 	}
-	wait := min(250*time.Millisecond<<min(c.attempt-1, 12), time.Minute)
-	row.due = db.clock().Add(wait/2 + w.between(0, wait/2))
+	row.due = db.clock().Add(wait)
 	w.service.callDue(row)
 }
 
