@@ -104,6 +104,7 @@ func (b *Bench) rounds(ctx context.Context) error {
 	if err := b.warmUp(ctx); err != nil {
 		return err
 	}
+	var errs []error
 	for round := range o.Runs {
 		for _, m := range measurements {
 			if !m.each && round > 0 || !o.wants(m.name) {
@@ -111,11 +112,16 @@ func (b *Bench) rounds(ctx context.Context) error {
 			}
 			b.say(fmt.Sprintf("%d/%d %s", round+1, o.Runs, m.name))
 			if err := m.run(b, ctx); err != nil {
-				return fmt.Errorf("%s: %w", m.name, err)
+				// The others say something still; the run fails at its end.
+				b.say(fmt.Sprintf("  %s failed: %v", m.name, err))
+				errs = append(errs, fmt.Errorf("%s: %w", m.name, err))
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
 			}
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (o Options) wants(name string) bool {

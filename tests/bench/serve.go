@@ -20,6 +20,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/quadrille-io/quadrille/pkg/engine"
+	"github.com/quadrille-io/quadrille/pkg/fault"
 	"github.com/quadrille-io/quadrille/pkg/host"
 	"github.com/quadrille-io/quadrille/pkg/run"
 	"github.com/quadrille-io/quadrille/pkg/web"
@@ -228,14 +229,23 @@ func (p *process) one(ctx context.Context, n, product int, rng *rand.Rand) (stri
 		CouponRefs:   []string{},
 		CouponPolicy: order.CancelOrder, PointAmount: price, PaymentAmount: 0, PaymentType: order.Points, Rules: rules,
 	}
-	answer, err := p.place(ctx, engine.Request{Member: cmd.UserID, Key: id, BodyHash: hash, Command: cmd})
-	if err != nil {
-		return "", err
+	for {
+		answer, err := p.place(ctx, engine.Request{Member: cmd.UserID, Key: id, BodyHash: hash, Command: cmd})
+		var busy *fault.Refusal
+		switch {
+		case errors.As(err, &busy) && busy.Status == http.StatusServiceUnavailable:
+			// Too many commands are waiting: a feed holds on to its own, as a caller would.
+			if err := sleep(ctx, 50*time.Millisecond); err != nil {
+				return "", err
+			}
+		case err != nil:
+			return "", err
+		case answer.Refusal != nil:
+			return "", answer.Refusal
+		default:
+			return id, nil
+		}
 	}
-	if answer.Refusal != nil {
-		return "", answer.Refusal
-	}
-	return id, nil
 }
 
 // atRest says what is still going on: events not published or not read, calls not made.

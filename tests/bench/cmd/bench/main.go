@@ -101,21 +101,16 @@ func measure(ctx context.Context, args []string) (err error) {
 	}
 	defer empty()
 	result, err := bench.Run(ctx, o)
-	if err != nil {
-		return err
-	}
 	fmt.Print(result.Table())
 	if *out != "" {
-		path, err := result.Save(*out)
-		if err != nil {
-			return err
-		}
+		path, saveErr := result.Save(*out)
+		err = errors.Join(err, saveErr)
 		fmt.Println("written to", path)
 	}
-	if *baseline != "" {
+	if *baseline != "" && err == nil {
 		return result.Check(*baseline)
 	}
-	return nil
+	return err
 }
 
 // try is for work on the speed: one kind of load, with a profile.
