@@ -34,7 +34,7 @@ type lane[W any] struct {
 }
 
 func newLane[W any](e *Engine[W]) *lane[W] {
-	return &lane[W]{e: e, queue: make(chan *work, 4*e.tuning.BatchMax)}
+	return &lane[W]{e: e, queue: make(chan *work, max(1_000, 4*e.tuning.BatchMax))}
 }
 
 // errClosed is answered to work that comes after the lane has ended.
