@@ -122,7 +122,7 @@ func accepted(all []placed, begin time.Time) Outcome {
 		}
 		took = append(took, all[i].took)
 	}
-	o.PerSecond = float64(len(took)) / o.Seconds
+	o.PerSecond = ratio(float64(len(took)), o.Seconds)
 	o.Accepted = latencyOf(took)
 	return o
 }
@@ -157,7 +157,7 @@ func (l Load) await(ctx context.Context, t *Tracker, all []placed, begin time.Ti
 		}
 	}
 	o.Seconds = last.Sub(begin).Seconds()
-	o.PerSecond = float64(o.Completed+o.Cancelled) / o.Seconds
+	o.PerSecond = ratio(float64(o.Completed+o.Cancelled), o.Seconds)
 	o.Accepted, o.Final = latencyOf(accepted), latencyOf(final)
 	return o, nil
 }
@@ -211,7 +211,12 @@ func newWindow() *window {
 }
 
 func (w *window) enter(ctx context.Context, most int) error {
-	defer context.AfterFunc(ctx, w.free.Broadcast)()
+	// Under the lock: between the look at ctx and the wait nobody would hear it.
+	defer context.AfterFunc(ctx, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.free.Broadcast()
+	})()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for most > 0 && w.under >= most && ctx.Err() == nil {
