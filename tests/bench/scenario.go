@@ -217,12 +217,12 @@ func (b *Bench) measureNaive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	load := Load{Orders: 300, Window: 1_000, Products: 100, Seed: b.seed()}
+	load := Load{Orders: 50, Window: 50, Products: 100, Seed: b.seed()}
 	m, err := naive.Measure(ctx, func(ctx context.Context) (Outcome, error) {
 		if _, err := naive.Feed(ctx, load); err != nil {
 			return Outcome{}, err
 		}
-		load.Orders = 1_500
+		load.Orders, load.Window = 200, 200
 		return naive.Feed(ctx, load)
 	})
 	if stopErr := naive.Stop(); err == nil {
