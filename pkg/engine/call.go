@@ -71,7 +71,7 @@ func (w *worker[W]) run(ctx context.Context) error {
 	}
 	w.open(ctx)
 	defer func() {
-		w.open(nil)
+		w.close()
 		w.landed.Wait()
 		w.saveRetries()
 	}()
@@ -101,6 +101,13 @@ func (w *worker[W]) run(ctx context.Context) error {
 func (w *worker[W]) open(ctx context.Context) {
 	w.mu.Lock()
 	w.ctx = ctx
+	w.mu.Unlock()
+}
+
+// close has no more calls started.
+func (w *worker[W]) close() {
+	w.mu.Lock()
+	w.ctx = nil
 	w.mu.Unlock()
 }
 

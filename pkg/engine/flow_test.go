@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/quadrille-io/quadrille/pkg/engine"
+	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/pkg/kafka"
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
 	stockv1 "github.com/quadrille-io/quadrille/proto/quadrille/stock/v1"
@@ -136,8 +137,13 @@ func TestABatchOfManyEventsCostsFewStatementsAndOneCommit(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	count := &tally{}
-	s.start(t, tuned(func(t *engine.Tuning) { t.Pace, t.Sweep = 2*time.Second, time.Hour }),
+	release := make(chan struct{})
+	s.start(t, calling(func(ctx context.Context, c engine.Call) (flow.Command, error) {
+		<-release
+		return printLabel(ctx, c)
+	}), tuned(func(t *engine.Tuning) { t.Pace, t.Sweep = 2*time.Second, time.Hour }),
 		func(set *setup) { set.pool.ConnConfig.Tracer = count })
+	t.Cleanup(func() { close(release) }) // no label is printed before: its answer would be a transaction of its own
 	s.produce(t, s.created("first"))
 	s.handled(t)
 	count.mu.Lock()

@@ -43,6 +43,9 @@ func on(topic byte, partition int32, all ...engine.Arrived) []engine.Arrived {
 	return all
 }
 
+// pass lets time pass that is not real: it is that of a synctest bubble, and goes on when everybody in there waits.
+func pass(d time.Duration) { <-time.After(d) }
+
 // many are n arrivals of one kind.
 func many(n int, of func(offset int64, subject string) engine.Arrived) []engine.Arrived {
 	all := make([]engine.Arrived, n)
@@ -86,7 +89,7 @@ func TestPatience(t *testing.T) {
 				q := engine.NewQueue(engine.Tuning{Pace: pace, Relaxed: relaxed, BatchMax: limit})
 				q.Started(c.started, c.started, c.started)
 				q.Add(c.pending...)
-				time.Sleep(c.waited)
+				pass(c.waited)
 				if got := max(0, q.Patience(c.limit)); got != c.want {
 					t.Errorf("patience is %v: want %v", got, c.want)
 				}
@@ -114,7 +117,7 @@ func TestAHurriedEventTakesItsCompanyAlong(t *testing.T) {
 		if wait := q.Patience(2000); wait != relaxed {
 			t.Errorf("the rest waits %v: want %v", wait, relaxed)
 		}
-		time.Sleep(relaxed)
+		pass(relaxed)
 		q.Add(on(3, 3, hurried(0, "g"))...)
 		want = append(rest, on(3, 3, hurried(0, "g"))...)
 		if diff := cmp.Diff(want, q.Cut(2000)); diff != "" {
@@ -132,7 +135,7 @@ func TestWhatIsNotOursIsTakenOnceASecond(t *testing.T) {
 		q.Add(on(1, 1, foreign(0))...)
 		var taken time.Duration
 		for i := range int64(100) {
-			time.Sleep(pace)
+			pass(pace)
 			q.Add(on(1, 0, hurried(i, "x"))...)
 			if slices.ContainsFunc(q.Cut(2000), func(a engine.Arrived) bool { return a.Skip }) {
 				taken = time.Duration(i+1) * pace
@@ -280,7 +283,7 @@ func (p plan) play(t *testing.T) played {
 		go func() {
 			defer close(ready)
 			for i, a := range p.arrived {
-				time.Sleep(p.after[i])
+				pass(p.after[i])
 				q.Add(a)
 			}
 		}()
@@ -290,7 +293,7 @@ func (p plan) play(t *testing.T) played {
 			came[a] = begun.Add(at)
 		}
 		_ = q.Work(ctx, func(batch []engine.Arrived, parkWith error) error {
-			time.Sleep(p.takes)
+			pass(p.takes)
 			if p.down > 0 {
 				p.down--
 				return errors.New("the database is away")
@@ -358,10 +361,10 @@ func TestHurriedEventsThatNeverStopStarveNobody(t *testing.T) {
 			p := plan{tuning: engine.Tuning{Pace: pace, Relaxed: relaxed, BatchMax: batch}}
 			for i := range 4000 {
 				a := engine.Arrived{Topic: 1, Partition: int32(i % 3), Offset: int64(i / 3), Subject: fmt.Sprint(i)}
-				switch {
-				case i%50 == 7:
+				switch i % 50 {
+				case 7:
 					a = engine.Arrived{Topic: 2, Partition: 7, Offset: int64(i / 50), Subject: fmt.Sprint("lazy-", i), Relaxed: true}
-				case i%50 == 8:
+				case 8:
 					a = engine.Arrived{Topic: 3, Partition: 8, Offset: int64(i / 50), Skip: true}
 				}
 				p.arrived, p.after = append(p.arrived, a), append(p.after, 2*time.Millisecond)

@@ -183,7 +183,7 @@ func (c *consumer[W]) cut(limit int) []*arrival {
 		// Once a second everything is taken, or what is not ours would stay for as long as hurried events keep coming
 		// in other partitions.
 		some := c.company()
-		if len(some) == 0 || time.Since(c.lastAll) >= time.Second ||
+		if len(some) == 0 || time.Since(c.lastAll) >= max(time.Second, c.relaxedPace(relaxed)) ||
 			relaxed > 0 && time.Since(c.relaxedSince) >= c.relaxedPace(relaxed) {
 			c.owed = len(due)
 		} else {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // subject is one locked row of the subject table.
@@ -69,6 +70,7 @@ func lockSubjects(ctx context.Context, tx pgx.Tx, from origins) (map[string]*sub
 		subjects[id] = &subject{id: id, root: o.root, trace: o.trace, stored: o.likely}
 	}
 	var now time.Time
+	var made, locked int64
 	batch := &pgx.Batch{}
 	if len(ids) > 0 {
 		// By ordinality: an ORDER BY of the text itself would follow the database's collation, and that is
@@ -78,7 +80,8 @@ func lockSubjects(ctx context.Context, tx pgx.Tx, from origins) (map[string]*sub
 			SELECT id, root, trace, emitted
 			FROM unnest($1::text[], $2::text[], $3::text[], $4::int[]) WITH ORDINALITY AS k(id, root, trace, emitted, n)
 			ORDER BY n
-			ON CONFLICT DO NOTHING`, ids, roots, traces, emitted)
+			ON CONFLICT DO NOTHING`, ids, roots, traces, emitted).
+			Exec(func(tag pgconn.CommandTag) error { made = tag.RowsAffected(); return nil })
 		batch.Queue(`
 			SELECT id, emitted, parked, root, trace FROM subject
 			WHERE id = ANY($1) AND xmin <> pg_current_xact_id()::xid ORDER BY id FOR NO KEY UPDATE`, ids).
@@ -89,6 +92,7 @@ func lockSubjects(ctx context.Context, tx pgx.Tx, from origins) (map[string]*sub
 						return err
 					}
 					s.stored = chain{s.emitted, s.root}
+					locked++
 					subjects[s.id] = s
 				}
 				return rows.Err()
@@ -97,6 +101,11 @@ func lockSubjects(ctx context.Context, tx pgx.Tx, from origins) (map[string]*sub
 	batch.Queue(`SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, now, fmt.Errorf("lock %d subjects: %w", len(ids), err)
+	}
+	// Nothing but the count tells a row that was made here from one whose xmin only looks so: transaction numbers
+	// come round after four billion. The next try has another number.
+	if made+locked != int64(len(ids)) {
+		return nil, now, fmt.Errorf("lock %d subjects: %d were made and %d found", len(ids), made, locked)
 	}
 	return subjects, now.UTC(), nil
 }

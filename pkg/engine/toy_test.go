@@ -26,6 +26,8 @@ type toy struct {
 	mended atomic.Bool
 	// hopeless counts decisions on the deadline of a hold on the product "hopeless", which fail until mended.
 	hopeless atomic.Int64
+	// lazy makes events that complete or cancel an order relaxed.
+	lazy bool
 }
 
 type world struct {
@@ -70,13 +72,23 @@ type labelled struct {
 
 func (a labelled) Subject() string { return a.order }
 
+// nobody is a customer whose cancel requests are none of the toy's business.
+const nobody = "nobody"
+
+func ofSomebody(e *orderv1.OrderCancelRequested) bool { return e.GetUserId() != nobody }
+
 func (b *toy) definition() *flow.Definition[world] {
+	cancelled := flow.On(b.onOrderCancelled).Emits(&stockv1.StockIncreased{})
+	completed := flow.On(b.onOrderCompleted).Calls("label")
+	if b.lazy {
+		cancelled.Relaxed()
+		completed.Relaxed()
+	}
 	return flow.Service("stock",
 		flow.On(b.onOrderCreated).Emits(&stockv1.StockDecreased{}, &stockv1.StockDecreaseFailed{}),
-		flow.On(b.onOrderCancelled).Emits(&stockv1.StockIncreased{}),
-		flow.On(b.onOrderCompleted).Calls("label"),
+		cancelled, completed,
 		flow.On(b.onOrderCouponWaived).Calls("label"),
-		flow.On(b.onOrderCancelRequested),
+		flow.On(b.onOrderCancelRequested, ofSomebody),
 		flow.OnCommand(b.onRestock).Emits(&stockv1.StockRestocked{}),
 		flow.OnCommand(b.onHold).Emits(&stockv1.StockDecreased{}).Calls("label"),
 		flow.OnAnswer(b.onLabelled).Emits(&stockv1.LowStockReached{}),
@@ -87,6 +99,9 @@ func (b *toy) definition() *flow.Definition[world] {
 // unguarded is a customer whose orders take a piece each time they are decided: the toy's own guard would
 // hide that a guard of the engine is gone.
 const unguarded = "unguarded"
+
+// talkative is a customer whose orders' events come in twos.
+const talkative = "talkative"
 
 func (b *toy) onOrderCreated(w *world, e *orderv1.OrderCreated, m flow.Meta) []flow.Event {
 	poison := ""
@@ -119,7 +134,11 @@ func (b *toy) onOrderCreated(w *world, e *orderv1.OrderCreated, m flow.Meta) []f
 		w.products.Put(id, left-n)
 	}
 	w.orders.Put(e.OrderId, r)
-	return []flow.Event{&stockv1.StockDecreased{OrderId: e.OrderId, UserId: e.UserId}}
+	decreased := &stockv1.StockDecreased{OrderId: e.OrderId, UserId: e.UserId}
+	if e.UserId == talkative {
+		return []flow.Event{decreased, &stockv1.StockDecreaseFailed{OrderId: e.OrderId}}
+	}
+	return []flow.Event{decreased}
 }
 
 func (b *toy) onOrderCancelled(w *world, e *orderv1.OrderCancelled, _ flow.Meta) []flow.Event {
