@@ -231,10 +231,7 @@ var consumerMutants = []Mutant{
 		Rule: "the subject's row exists before anything is read",
 		Edits: []Edit{
 			{subjects, "ORDER BY n\n			ON CONFLICT DO NOTHING`, ids, roots, traces, emitted)", "WHERE false\n			ON CONFLICT DO NOTHING`, ids, roots, traces, emitted)"},
-			{
-				subjects, "	return subjects, now.UTC(), nil\n",
-				"	for i, id := range ids {\n		if subjects[id] == nil {\n			subjects[id] = &subject{id: id, root: roots[i], trace: traces[i], changed: true}\n		}\n	}\n	return subjects, now.UTC(), nil\n",
-			},
+			{subjects, "if made+locked != int64(len(ids)) {", "if made+locked > int64(len(ids)) {"},
 			{
 				subjects, "		UPDATE subject s SET emitted = k.emitted, root = k.root\n		FROM unnest($1::text[], $2::int[], $3::text[]) AS k(id, emitted, root)\n		WHERE s.id = k.id`",
 				"		INSERT INTO subject (id, emitted, root) SELECT * FROM unnest($1::text[], $2::int[], $3::text[]) AS k(id, emitted, root)\n		ON CONFLICT (id) DO UPDATE SET emitted = excluded.emitted, root = excluded.root`",
@@ -247,6 +244,99 @@ var consumerMutants = []Mutant{
 		Rule:  "the subject's lock is taken before anything is read",
 		Edits: []Edit{{subjects, "pg_current_xact_id()::xid ORDER BY id FOR NO KEY UPDATE", "pg_current_xact_id()::xid ORDER BY id"}},
 		Proof: part(engineTests, "TestDoAndUndoAtOnceOnTwoReplicas", "order_known_true"),
+	},
+	{
+		Name: "a row that only looks as if the transaction had made it is taken for new", Lines: []string{"25"}, Kind: "I",
+		Rule:  "rows made and rows locked are as many as there are subjects",
+		Edits: []Edit{{subjects, "if made+locked != int64(len(ids)) {", "if made+locked > int64(len(ids)) {"}},
+		Proof: test(engineTests, "TestARowThatOnlyLooksFreshIsNotTakenForNew"),
+	},
+	{
+		Name: "what was guessed about a subject's events is never mended", Lines: []string{"4", "23"}, Kind: "P",
+		Rule:  "a guess that was wrong is written over",
+		Edits: []Edit{{subjects, "s.stored != (chain{s.emitted, s.root}) {", "s.stored != (chain{s.emitted, s.root}) && s.stored.emitted == 0 {"}},
+		Proof: test(engineTests, "TestASubjectsRowIsRightWhateverWasGuessed|TestARefusedCommandLeavesNoGuessBehind"),
+	},
+	{
+		Name: "a new subject's events are numbered from the guess on", Lines: []string{"4", "23"}, Kind: "P",
+		Rule:  "a guess is what the row says, and not what is so",
+		Edits: []Edit{{subjects, "subjects[id] = &subject{id: id, root: o.root, trace: o.trace, stored: o.likely}", "subjects[id] = &subject{id: id, emitted: o.likely.emitted, root: o.root, trace: o.trace, stored: o.likely}"}},
+		Proof: test(engineTests, "TestASubjectsRowIsRightWhateverWasGuessed"),
+	},
+	{
+		Name: "an event that concerns nobody is entered", Lines: []string{"10"}, Kind: "I",
+		Rule:  "what is none of the service's business leaves no row",
+		Edits: []Edit{{arrivals, "	case !e.cfg.Definition.Concerns(a.msg):\n		a.skip = true\n", "	case !e.cfg.Definition.Concerns(a.msg):\n		a.skip = a.record == nil\n"}},
+		Proof: test(engineTests, "TestWhatIsNobodysBusinessLeavesNoRow"),
+	},
+	{
+		Name: "a hurried event overtakes a relaxed one of its partition", Lines: []string{"14"}, Kind: "P",
+		Rule:  "what comes before an event in its partition of a topic comes along",
+		Edits: []Edit{{processing, "any && i <= end {", "any && i <= end && (a.hurried() || about[a.envelope.Subject]) {"}},
+		Proof: property(engineTests, "TestEveryArrivalIsHandledOnceInOrder"),
+	},
+	{
+		Name: "what is about a hurried event's subject is left behind", Lines: []string{"23"}, Kind: "P",
+		Rule:  "relaxed events about the subjects of a batch come along",
+		Edits: []Edit{{processing, "if a.hurried() || a.relaxed && about[a.envelope.Subject] {", "if a.hurried() {"}},
+		Proof: test(engineTests, "TestAHurriedEventTakesItsCompanyAlong"),
+	},
+	{
+		Name: "relaxed events wait for as long as hurried ones keep coming", Lines: []string{"35"}, Kind: "P",
+		Rule: "when relaxed events have waited for their time, everything is taken",
+		Edits: []Edit{
+			{processing, "relaxed > 0 && time.Since(c.relaxedSince) >= c.relaxedPace(relaxed) {", "relaxed > 0 && time.Since(c.relaxedSince) < 0 {"},
+			{processing, "time.Since(c.lastAll) >= max(time.Second, c.relaxedPace(relaxed)) ||", "c.full() ||"},
+		},
+		Proof: test(engineTests, "TestHurriedEventsThatNeverStopStarveNobody"),
+	},
+	{
+		Name: "what is not ours waits for as long as hurried events come elsewhere", Lines: []string{"15"}, Kind: "P",
+		Rule:  "everything is taken once a second",
+		Edits: []Edit{{processing, "time.Since(c.lastAll) >= max(time.Second, c.relaxedPace(relaxed)) ||", "c.full() ||"}},
+		Proof: test(engineTests, "TestWhatIsNotOursIsTakenOnceASecond"),
+	},
+	{
+		Name: "a full queue waits for company", Lines: []string{"35"}, Kind: "P",
+		Rule:  "what is full is taken: nothing is polled until there is room",
+		Edits: []Edit{{processing, "case relaxed >= 4*limit, c.full():", "case relaxed >= 4*limit:"}},
+		Proof: part(engineTests, "TestPatience", "a_queue_full"),
+	},
+	{
+		Name: "a partition with a backlog keeps the others waiting", Lines: []string{"35"}, Kind: "P",
+		Rule:  "a partition that had a batch to itself has had its turn",
+		Edits: []Edit{{processing, "		return last + 1\n", "		return last\n"}},
+		Proof: test(engineTests, "TestBatchesGoRoundThePartitions"),
+	},
+	{
+		Name: "half of a batch that failed is of other partitions", Lines: []string{"18"}, Kind: "P",
+		Rule:  "what is cut stays where it is until it is done",
+		Edits: []Edit{{processing, "		due = due[:limit]\n", "		due = due[:limit]\n		c.turn = after(due)\n"}},
+		Proof: test(engineTests, "TestHalvesAreOfTheBatchThatFailed"),
+	},
+	{
+		Name: "what is gone with its partition is still owed", Lines: []string{"10"}, Kind: "P",
+		Rule:  "no more is owed than is pending",
+		Edits: []Edit{{consumer, "	c.owed = min(c.owed, len(kept))\n", ""}},
+		Proof: test(engineTests, "TestNothingIsOwedOfWhatIsGone"),
+	},
+	{
+		Name: "a call claimed as it is asked for has no lease", Lines: []string{"29"}, Kind: "I",
+		Rule:  "a claim is the row's due_at at the end of the lease",
+		Edits: []Edit{{callBook, "due[i], attempts[i] = b.now.Add(b.lease), 1", "due[i], attempts[i] = b.now, 1"}},
+		Proof: test(engineTests, "TestACallIsMadeOnceAndItsAnswerDecidedOnce|TestMoreCallsThanThereIsRoomForAreAllMade"),
+	},
+	{
+		Name: "a call claimed as it is asked for is its process's for ever", Lines: []string{"29"}, Kind: "I",
+		Rule:  "a call whose process died is due again",
+		Edits: []Edit{{callBook, "due[i], attempts[i] = b.now.Add(b.lease), 1", "due[i], attempts[i] = b.now.Add(1000*b.lease), 1"}},
+		Proof: test(engineTests, "TestACallWhoseProcessDiedBeforeItWasMade"),
+	},
+	{
+		Name: "a process claims every call that it asks for", Lines: []string{"34a"}, Kind: "I",
+		Rule:  "no more than can be sent within the claim",
+		Edits: []Edit{{callBook, "if len(claimed) >= b.room {", "if len(claimed) >= b.room+1000000 {"}},
+		Proof: test(engineTests, "TestMoreCallsThanThereIsRoomForAreAllMade"),
 	},
 	{
 		Name: "the clock is read before the lock", Lines: []string{"36"}, Kind: "I",

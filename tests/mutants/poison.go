@@ -167,6 +167,21 @@ var poisonMutants = []Mutant{
 		Proof: test(engineTests, "TestAPausedWorkerDoesNotSend"),
 	},
 	{
+		Name: "a worker that stops makes all the calls it has claimed", Lines: []string{"34a"}, Kind: "I",
+		Rule: "what waits for a slot is another's to make",
+		Edits: []Edit{
+			{calling, "	select {\n	case <-ctx.Done():\n		return nil, false, nil\n	case w.slots <- struct{}{}:\n	}\n", "	w.slots <- struct{}{}\n"},
+			{calling, "if ctx.Err() != nil || time.Since(claimedAt) >", "if time.Since(claimedAt) >"},
+		},
+		Proof: test(engineTests, "TestAStoppingWorkerMakesNoMoreCalls"),
+	},
+	{
+		Name: "a call that was not sent lies until its claim ends", Lines: []string{"35"}, Kind: "I",
+		Rule:  "what is not sent is given back",
+		Edits: []Edit{{calling, "		w.giveBack(c)\n", ""}},
+		Proof: test(engineTests, "TestACallThatWaitedTooLongIsGivenBack|TestAStoppingWorkerMakesNoMoreCalls"),
+	},
+	{
 		Name: "deadlines fire while the answer stands unread in the topic", Lines: []string{"35"}, Kind: "I",
 		Rule:  "deadlines wait until the consumer has caught up",
 		Edits: []Edit{{sweeping, "	case <-e.consumer.caught:\n", "	default:\n"}},

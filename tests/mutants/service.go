@@ -1,6 +1,9 @@
 package mutants
 
-const smtpSender = "services/mailer/smtp/smtp.go"
+const (
+	smtpSender  = "services/mailer/smtp/smtp.go"
+	addressBook = "services/shipping/service/address.go"
+)
 
 // serviceMutants take out rules of single services that their own tests prove, without any attack.
 var serviceMutants = []Mutant{
@@ -27,6 +30,18 @@ var serviceMutants = []Mutant{
 		Rule:  "lines of one product are summed before deciding",
 		Edits: []Edit{{"services/stock/stock.go", "		if !known {\n			i = len(wanted)", "		if !known || known {\n			i = len(wanted)"}},
 		Proof: test("./services/stock", "TestLinesOfOneProductAreSummed"),
+	},
+	{
+		Name: "a parcel goes to an address that was deleted", Lines: []string{"47"}, Kind: "I",
+		Rule:  "what was looked up is not remembered",
+		Edits: []Edit{{addressBook, "	b.waiting = nil\n", ""}},
+		Proof: test("./services/shipping/service", "TestADeletedAddressIsGoneAtOnce"),
+	},
+	{
+		Name: "an address that could not be looked up does not exist", Lines: []string{"22"}, Kind: "I",
+		Rule:  "an error reaches all who wait for the look-up",
+		Edits: []Edit{{addressBook, "	return a, known, l.err\n", "	return a, known, nil\n"}},
+		Proof: test("./services/shipping/service", "TestAFailedLookUpIsAnErrorForAll"),
 	},
 	{
 		Name: "a mail that is sent again is another mail", Lines: []string{"38"}, Kind: "I",
