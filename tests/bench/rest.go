@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -104,7 +105,7 @@ func (c *customers) order(conn *connection, token string, product int) (string, 
 		return "", err
 	}
 	raw, err := io.ReadAll(res.Body)
-	if err != nil {
+	if err = errors.Join(err, res.Body.Close()); err != nil {
 		return "", err
 	}
 	if res.StatusCode != http.StatusAccepted {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -95,8 +96,9 @@ func newResult(ctx context.Context, o Options) Result {
 		r.Commit = strings.TrimSpace(string(out))
 	}
 	r.Machine = Machine{Cores: runtime.NumCPU(), Go: runtime.Version(), CPU: fromFile("/proc/cpuinfo", "model name"), Kernel: firstLine("/proc/sys/kernel/osrelease"), Kafka: "4.1.1"}
-	fmt.Sscanf(fromFile("/proc/meminfo", "MemTotal"), "%d kB", &r.Machine.MemoryMB)
-	r.Machine.MemoryMB /= 1024
+	if kb, err := strconv.ParseInt(strings.TrimSuffix(fromFile("/proc/meminfo", "MemTotal"), " kB"), 10, 64); err == nil {
+		r.Machine.MemoryMB = kb / 1024
+	}
 	return r
 }
 

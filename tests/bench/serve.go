@@ -135,7 +135,7 @@ func (p *process) serve(ctx context.Context, out io.Writer) error {
 	}
 	server := &http.Server{Handler: p.routes(), BaseContext: func(net.Listener) context.Context { return ctx }, ReadHeaderTimeout: time.Minute}
 	defer server.Close()
-	go server.Serve(listener)
+	go func() { _ = server.Serve(listener) }() // until it is closed
 	where := Place{Gateway: p.system.GatewayURL(), Control: "http://" + listener.Addr().String(), Pid: os.Getpid()}
 	for i := range p.cfg.Shop.Members {
 		token, err := p.system.Token(memberID(i))

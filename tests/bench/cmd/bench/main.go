@@ -114,7 +114,7 @@ func measure(ctx context.Context, args []string) (err error) {
 }
 
 // try is for work on the speed: one kind of load, with a profile.
-func try(ctx context.Context, args []string) error {
+func try(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("bench try", flag.ContinueOnError)
 	var load bench.Load
 	shop := bench.Shop{SoldOut: 1}
@@ -150,7 +150,7 @@ func try(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer system.Stop()
+	defer func() { err = errors.Join(err, system.Stop()) }()
 	for range 2 {
 		if _, err := system.Feed(ctx, bench.Load{Orders: min(load.Orders, 4000), Window: 4000, Products: 1_000, Seed: 9}); err != nil {
 			return err
