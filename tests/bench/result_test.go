@@ -57,7 +57,9 @@ func measured() Result {
 			named("low", 10, 20), named("half", 1500, 40), named("half", 1500, 90), named("half", 1500, 50),
 		},
 		References: []Reference{
-			{Name: "floor", PerSecond: 5000}, {Name: "floor", PerSecond: 6000}, {Name: "floor", PerSecond: 7000},
+			{Name: "floor", PerSecond: 5000},
+			{Name: "floor", PerSecond: 6000},
+			{Name: "floor", PerSecond: 7000},
 			{Name: "watermill", PerSecond: 300},
 		},
 		IdlePercent: 1.5,
@@ -158,7 +160,7 @@ func burn() {
 			panic(err)
 		}
 	}
-	for until := ownTime() + 200*time.Millisecond; ownTime() < until; { //nolint:revive // what it is for
+	for until := ownTime() + 200*time.Millisecond; ownTime() < until; {
 	}
 	_, _ = os.Stdout.WriteString("burnt\n")
 	_, _ = os.Stdin.Read(make([]byte, 1))
