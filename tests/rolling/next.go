@@ -71,10 +71,10 @@ ALTER TABLE reservation DROP COLUMN channel;
 	edits: []edit{
 		{"services/order/place.go", "[]flow.Event{&orderv1.OrderCreated{", "[]flow.Event{withChannel(&orderv1.OrderCreated{"},
 		{"services/order/place.go", "Checkout: checkoutOf(o),\n\t}}\n", "Checkout: checkoutOf(o),\n\t})}\n"},
-		{"services/order/topology.go", "\tflow.On(OnStockDecreased),\n", "\tflow.On(OnStockDecreased), flow.On(OnStockDecreasedV2),\n"},
+		{"services/order/topology.go", "\tflow.On(OnStockDecreased).Relaxed(),\n", "\tflow.On(OnStockDecreased).Relaxed(), flow.On(OnStockDecreasedV2).Relaxed(),\n"},
 		{
-			"services/coupon/topology.go", "\tflow.On(OnPaymentCompleted)",
-			"\tflow.On(OnStockDecreasedV2).Emits(&couponv1.CouponUsed{}, &couponv1.CouponUseFailed{}),\n\tflow.On(OnPaymentCompleted)",
+			"services/coupon/topology.go", "\tflow.On(OnPaymentCompleted,",
+			"\tflow.On(OnStockDecreasedV2).Emits(&couponv1.CouponUsed{}, &couponv1.CouponUseFailed{}),\n\tflow.On(OnPaymentCompleted,",
 		},
 		{
 			"services/payment/topology.go", "\tflow.On(OnCouponUsed)",
