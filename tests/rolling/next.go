@@ -81,6 +81,21 @@ ALTER TABLE reservation DROP COLUMN channel;
 			"\tflow.On(OnStockDecreasedV2).Emits(completed, failed).Calls(CallCharge),\n\tflow.On(OnCouponUsed)",
 		},
 		{"services/gateway/topology.go", `"stock.v1", `, `"stock.v1", "stock.v2", `},
+		// What a decision takes has to be loaded for it, whichever of the two versions comes first.
+		{
+			"services/coupon/internal/store/store.go", "\t\tswitch m := i.Msg.(type) {\n",
+			"\t\tmsg := i.Msg\n\t\tif e, is := msg.(*stockv2.StockDecreased); is {\n" +
+				"\t\t\tmsg = &stockv1.StockDecreased{OrderId: e.GetOrderId(), UserId: e.GetMemberId(), Checkout: e.GetCheckout()}\n\t\t}\n" +
+				"\t\tswitch m := msg.(type) {\n",
+		},
+		{
+			"services/coupon/internal/store/store.go", "\tstockv1 \"",
+			"\tstockv2 \"github.com/quadrille-io/quadrille/proto/quadrille/stock/v2\"\n\tstockv1 \"",
+		},
+		{
+			"services/payment/internal/store/store.go", "\t\tcase interface{ GetUserId() string }:\n",
+			"\t\tcase interface{ GetMemberId() string }:\n\t\t\tw.users[msg.GetMemberId()] = struct{}{}\n\t\tcase interface{ GetUserId() string }:\n",
+		},
 		{
 			"services/stock/topology.go", "flow.On(OnOrderCreated).Emits(&stockv1.StockDecreased{}, ",
 			"flow.On(OnOrderCreated).Emits(&stockv1.StockDecreased{}, &stockv2.StockDecreased{}, ",
