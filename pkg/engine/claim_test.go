@@ -103,7 +103,7 @@ func TestACallIsClaimedAsItIsAskedFor(t *testing.T) {
 // one has one slot for calls.
 var one = tuned(func(t *engine.Tuning) { t.CallSlots = 1 })
 
-// busy is a label printer that is busy with its first label until it is let go.
+// busy is a label printer that is busy with its first label until it is let go, which must be before its replica stops.
 type busy struct {
 	*printer
 	under, released chan struct{}
@@ -111,7 +111,7 @@ type busy struct {
 	made            atomic.Int64
 }
 
-func newBusy(t *testing.T) *busy {
+func newBusy() *busy {
 	b := &busy{under: make(chan struct{}), released: make(chan struct{})}
 	b.release = sync.OnceFunc(func() { close(b.released) })
 	b.printer = newPrinter(func(ctx context.Context, c engine.Call) (flow.Command, error) {
@@ -121,7 +121,6 @@ func newBusy(t *testing.T) *busy {
 		}
 		return printLabel(ctx, c)
 	})
-	t.Cleanup(b.release)
 	return b
 }
 
@@ -130,7 +129,7 @@ func newBusy(t *testing.T) *busy {
 func TestMoreCallsThanThereIsRoomForAreAllMade(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	b := newBusy(t)
+	b := newBusy()
 	y, count := counting(claiming)
 	var under, most atomic.Int64
 	n := s.start(t, one, count, tuned(func(t *engine.Tuning) { t.CallLease = time.Minute }),
@@ -139,6 +138,7 @@ func TestMoreCallsThanThereIsRoomForAreAllMade(t *testing.T) {
 			defer under.Add(-1)
 			return b.call(ctx, c)
 		}))
+	t.Cleanup(b.release)
 	names := orders(150)
 	for _, o := range names {
 		s.produce(t, s.completed(o))
@@ -169,8 +169,9 @@ func TestACallWhoseProcessDiedBeforeItWasMade(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	short := tuned(func(t *engine.Tuning) { t.CallTimeout, t.CallLease = 100*time.Millisecond, 600*time.Millisecond })
-	b := newBusy(t)
+	b := newBusy()
 	dead := s.start(t, one, short, calling(b.call))
+	t.Cleanup(func() { dead.net.restore(); b.release() })
 	s.produce(t, s.completed("first"))
 	<-b.under
 	s.produce(t, s.completed("second")) // claimed, and waits for the slot
@@ -200,8 +201,9 @@ func TestACallWhoseProcessDiedBeforeItWasMade(t *testing.T) {
 func TestAStoppingWorkerMakesNoMoreCalls(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	b := newBusy(t)
+	b := newBusy()
 	n := s.start(t, one, calling(b.call), tuned(func(t *engine.Tuning) { t.CallLease = time.Hour }))
+	t.Cleanup(b.release)
 	s.produce(t, s.completed("first"))
 	<-b.under
 	for _, o := range orders(20) {
@@ -233,10 +235,11 @@ func TestAStoppingWorkerMakesNoMoreCalls(t *testing.T) {
 func TestACallThatWaitedTooLongIsGivenBack(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	b := newBusy(t)
+	b := newBusy()
 	s.start(t, one, calling(b.call), tuned(func(t *engine.Tuning) {
 		t.CallTimeout, t.CallLease = time.Hour-100*time.Millisecond, time.Hour
 	}))
+	t.Cleanup(b.release)
 	s.produce(t, s.completed("first"))
 	<-b.under
 	names := orders(5)
