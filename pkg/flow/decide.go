@@ -15,6 +15,8 @@ type Emission struct {
 	ID      string
 	Cause   string
 	Message proto.Message
+	// Erased: the value is null, and Message says of which type and subject. See Erase.
+	Erased bool
 }
 
 // Outcome is what one decision asks for.
@@ -64,10 +66,13 @@ func (h *Handler[W]) run(w *W, in Input, out *Outcome) error {
 		if !slices.Contains(h.emits, name) {
 			return fmt.Errorf("emitted %s, which it does not declare", name)
 		}
+		if IsErased(e) && !slices.Contains(h.erases, name) {
+			return fmt.Errorf("erased a subject of %s, which it does not declare", name)
+		}
 		if cause == "" && h.kind != KindCommand {
 			cause = in.Meta.Cause
 		}
-		out.Events = append(out.Events, Emission{ID: in.Meta.EventID(i), Cause: cause, Message: message})
+		out.Events = append(out.Events, Emission{ID: in.Meta.EventID(i), Cause: cause, Message: message, Erased: IsErased(e)})
 	}
 	if c, ok := any(w).(caller); ok {
 		out.Calls, out.Withdrawn = c.take()

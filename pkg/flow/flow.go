@@ -60,6 +60,9 @@ type Handler[W any] struct {
 	fn    string
 	emits []protoreflect.FullName
 	calls []string
+	// erases are those of emits that may be erased; erased makes the input of an OnErased handler.
+	erases []protoreflect.FullName
+	erased func(subject string) any
 	// listens names the topics of a Listen handler.
 	listens []string
 	relaxed bool
@@ -153,6 +156,7 @@ type Definition[W any] struct {
 	handlers []*Handler[W]
 	byInput  map[reflect.Type]*Handler[W]
 	byEvent  map[string]*Handler[W]
+	byErased map[string]*Handler[W]
 	listens  []string
 }
 
@@ -162,7 +166,7 @@ type Definition[W any] struct {
 func Service[W any](name string, handlers ...*Handler[W]) *Definition[W] {
 	d := &Definition[W]{
 		name: name, handlers: handlers,
-		byInput: map[reflect.Type]*Handler[W]{}, byEvent: map[string]*Handler[W]{},
+		byInput: map[reflect.Type]*Handler[W]{}, byEvent: map[string]*Handler[W]{}, byErased: map[string]*Handler[W]{},
 	}
 	for _, h := range handlers {
 		if d.byInput[h.input] != nil {
@@ -172,6 +176,8 @@ func Service[W any](name string, handlers ...*Handler[W]) *Definition[W] {
 		switch {
 		case h.input == recordType:
 			d.listens = h.listens
+		case h.erased != nil:
+			d.byErased[h.name] = h
 		case h.kind == KindEvent:
 			d.byEvent[h.name] = h
 		}
@@ -184,7 +190,7 @@ func Service[W any](name string, handlers ...*Handler[W]) *Definition[W] {
 			}
 		}
 	}
-	if d.Listens() && len(d.byEvent) > 0 {
+	if d.Listens() && len(d.byEvent)+len(d.byErased) > 0 {
 		// A listener is given every record undecoded, so the On functions would never be called.
 		panic(fmt.Sprintf("flow: service %s has a listener and takes events beside it", name))
 	}
@@ -196,7 +202,7 @@ func (d *Definition[W]) Name() string { return d.name }
 
 // Consumes says whether the service has a decide function for an event type (its ce_type).
 func (d *Definition[W]) Consumes(eventType string) bool {
-	return d.byEvent[eventType] != nil || d.Listens()
+	return d.byEvent[eventType] != nil || d.byErased[eventType] != nil || d.Listens()
 }
 
 // Concerns says whether a decoded event is the service's business; see On.

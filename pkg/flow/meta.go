@@ -41,10 +41,18 @@ type Reply struct {
 // Refuse is the reply that says no, without any event.
 func Refuse(r *fault.Refusal) (Reply, []Event) { return Reply{Status: r.Status, Refusal: r}, nil }
 
-// caused is an event whose cause is another one than the input that was handled.
-type caused struct {
+// wrapped is an event with what a decision says about it beside its message.
+type wrapped struct {
 	proto.Message
-	cause string
+	cause  string // "": the input that was handled
+	erased bool   // see Erase
+}
+
+func wrap(e Event) wrapped {
+	if w, is := e.(wrapped); is {
+		return w
+	}
+	return wrapped{Message: e}
 }
 
 // Because says which event caused e, where it is not the one being handled: for a provider's answer,
@@ -54,16 +62,15 @@ func Because(cause string, e Event) Event {
 	if cause == "" {
 		return e
 	}
-	message, _ := Unwrap(e)
-	return caused{Message: message, cause: cause}
+	w := wrap(e)
+	w.cause = cause
+	return w
 }
 
 // Unwrap separates an event from the cause that Because gave it ("" if none).
 func Unwrap(e Event) (message proto.Message, cause string) {
-	if c, ok := e.(caused); ok {
-		return c.Message, c.cause
-	}
-	return e, ""
+	w := wrap(e)
+	return w.Message, w.cause
 }
 
 // Input is one thing to decide, with the subject whose lock it needs.

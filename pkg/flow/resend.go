@@ -15,7 +15,8 @@ import (
 //
 // The repetition has an id of its own, so that inboxes let it through, and names the first one as its
 // cause. Each step happens once per order whatever is read again, so a reader that had not lost anything
-// changes nothing.
+// changes nothing. Events whose subjects can be erased are not repeated: they tell of a state, not of a
+// step, and an old one sent again would bring back what has been changed or erased since.
 type Resend struct {
 	// Message is the event as it stood on the topic, EventID its ce_id then.
 	Message proto.Message
@@ -46,7 +47,7 @@ func (d *Definition[W]) Publishes(eventType string) bool {
 // resend is the outcome of a Resend.
 func (d *Definition[W]) resend(r Resend, m Meta) Outcome {
 	name := string(r.Message.ProtoReflect().Descriptor().FullName())
-	if !d.Publishes(name) {
+	if !d.Publishes(name) || d.MayErase(name) {
 		return Outcome{Reply: Reply{Status: 404, Refusal: fault.NotFound()}}
 	}
 	id := m.EventID(0)

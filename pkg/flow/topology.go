@@ -13,6 +13,9 @@ type Edge struct {
 	Func  string // the decide function, as package.Name
 	Emits []string
 	Calls []string
+	// Erases are those of Emits whose subjects the function may erase; Erased: the input is a null value.
+	Erases []string
+	Erased bool
 }
 
 // Topology is a Definition without its World: what drawings, topic lists and checks are made from.
@@ -30,9 +33,12 @@ func (d *Definition[W]) Topology() Topology {
 		if h.listens != nil {
 			continue
 		}
-		e := Edge{Kind: h.kind, Input: h.name, Func: h.fn, Calls: slices.Clone(h.calls)}
+		e := Edge{Kind: h.kind, Input: h.name, Func: h.fn, Calls: slices.Clone(h.calls), Erased: h.erased != nil}
 		for _, name := range h.emits {
 			e.Emits = append(e.Emits, string(name))
+		}
+		for _, name := range h.erases {
+			e.Erases = append(e.Erases, string(name))
 		}
 		t.Edges = append(t.Edges, e)
 	}
