@@ -22,15 +22,24 @@ type ChargeCall struct {
 	UserID   string `json:"userId"`
 	Amount   int64  `json:"amount"`
 	Currency string `json:"currency"`
+	// Transfer: an account is opened that the buyer pays into; the outcome is then Pending.
+	Transfer bool `json:"transfer,omitempty"`
 }
 
 // KeyCall is the body of "ask_charge" and "void_charge". The caller of ask_charge answers ChargeAsked:
 // Captured, Declined, Voided or NotFound. The caller of void_charge closes the key at the provider and
 // answers ChargeVoided: Voided, or what had become of the key before, Captured or Declined. Neither has
 // an unknown outcome: the call is made again until the provider answers.
+//
+// Beside the key it has all that the charge was asked for with: there are providers that find a charge by
+// its token or its order and not by its key.
 type KeyCall struct {
-	Key     string `json:"key"`
-	OrderID string `json:"orderId"`
+	Key      string `json:"key"`
+	OrderID  string `json:"orderId"`
+	Token    string `json:"token,omitempty"`
+	Amount   int64  `json:"amount,omitempty"`
+	Currency string `json:"currency,omitempty"`
+	Transfer bool   `json:"transfer,omitempty"`
 }
 
 // RefundCall is the body of "refund" and "ask_refund".

@@ -50,8 +50,11 @@ func (c *caller) charge(ctx context.Context, call engine.Call) (flow.Command, er
 	if err != nil {
 		return nil, err
 	}
+	request := c.request(payment.KeyCall{
+		Key: body.Key, OrderID: body.OrderID, Token: body.Token, Amount: body.Amount, Currency: body.Currency, Transfer: body.Transfer,
+	})
 	if call.Attempt > 1 {
-		known, err := c.provider.AskCharge(ctx, body.Key)
+		known, err := c.provider.AskCharge(ctx, request)
 		if err != nil {
 			return nil, err
 		}
@@ -59,13 +62,7 @@ func (c *caller) charge(ctx context.Context, call engine.Call) (flow.Command, er
 			return charged(body.OrderID, known), nil
 		}
 	}
-	token := body.Token
-	if token == "" {
-		token = c.defaultToken
-	}
-	made, err := c.provider.Charge(ctx, provider.ChargeRequest{
-		Key: body.Key, OrderID: body.OrderID, Token: token, Amount: body.Amount, Currency: body.Currency,
-	})
+	made, err := c.provider.Charge(ctx, request)
 	switch {
 	case err == nil:
 		return charged(body.OrderID, made), nil
@@ -74,6 +71,18 @@ func (c *caller) charge(ctx context.Context, call engine.Call) (flow.Command, er
 	default:
 		return nil, err
 	}
+}
+
+// request is how the provider knows a charge, whether it is made, asked about or closed.
+func (c *caller) request(k payment.KeyCall) provider.ChargeRequest {
+	r := provider.ChargeRequest{Key: k.Key, OrderID: k.OrderID, Method: provider.Card, Token: k.Token, Amount: k.Amount, Currency: k.Currency}
+	switch {
+	case k.Transfer:
+		r.Method, r.Token = provider.Transfer, ""
+	case r.Token == "":
+		r.Token = c.defaultToken
+	}
+	return r
 }
 
 // timedOut says that a request was sent and the answer did not come in time.
@@ -90,7 +99,7 @@ func (c *caller) askCharge(ctx context.Context, call engine.Call) (flow.Command,
 	if err != nil {
 		return nil, err
 	}
-	known, err := c.provider.AskCharge(ctx, body.Key)
+	known, err := c.provider.AskCharge(ctx, c.request(body))
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +111,7 @@ func (c *caller) voidCharge(ctx context.Context, call engine.Call) (flow.Command
 	if err != nil {
 		return nil, err
 	}
-	closed, err := c.provider.VoidCharge(ctx, body.Key)
+	closed, err := c.provider.VoidCharge(ctx, c.request(body))
 	if err != nil {
 		return nil, err
 	}
@@ -141,15 +150,14 @@ func (c *caller) askRefund(ctx context.Context, call engine.Call) (flow.Command,
 // settleRefund refunds; with ask it first asks about the key and refunds only where the provider does not
 // know it.
 func (c *caller) settleRefund(ctx context.Context, body payment.RefundCall, ask bool) (provider.RefundOutcome, error) {
+	request := provider.RefundRequest{Key: body.Key, ChargeID: body.ChargeID, Amount: body.Amount, Currency: body.Currency}
 	if ask {
-		known, err := c.provider.AskRefund(ctx, body.Key)
+		known, err := c.provider.AskRefund(ctx, request)
 		if err != nil || known.State != provider.RefundNotFound {
 			return known, err
 		}
 	}
-	return c.provider.Refund(ctx, provider.RefundRequest{
-		Key: body.Key, ChargeID: body.ChargeID, Amount: body.Amount, Currency: body.Currency,
-	})
+	return c.provider.Refund(ctx, request)
 }
 
 func refunded(orderID string, o provider.RefundOutcome) payment.Refunded {

@@ -17,6 +17,7 @@ const (
 	Captured = "captured"
 	Declined = "declined"
 	Voided   = "voided"
+	Pending  = "pending" // a transfer that nobody has paid
 )
 
 // The states of a refund.
@@ -32,16 +33,27 @@ var (
 
 // Charge is what the provider knows of one idempotency key.
 type Charge struct {
-	Key       string    `json:"key"`
-	State     string    `json:"state"`
-	ChargeID  string    `json:"chargeId,omitempty"` // of a captured one
-	Reason    string    `json:"reason,omitempty"`   // of a declined one
-	Reference string    `json:"reference,omitempty"`
-	Token     string    `json:"token,omitempty"`
-	Amount    int64     `json:"amount,omitempty"` // minor units
-	Currency  string    `json:"currency,omitempty"`
-	Refunded  int64     `json:"refunded,omitempty"` // minor units
-	CreatedAt time.Time `json:"createdAt"`
+	Key       string `json:"key"`
+	State     string `json:"state"`
+	ChargeID  string `json:"chargeId,omitempty"` // of a captured one
+	Reason    string `json:"reason,omitempty"`   // of a declined one
+	Reference string `json:"reference,omitempty"`
+	Token     string `json:"token,omitempty"`
+	Amount    int64  `json:"amount,omitempty"` // minor units
+	Currency  string `json:"currency,omitempty"`
+	Refunded  int64  `json:"refunded,omitempty"` // minor units
+	// Transfer: paid into Account, by the customer, at any time.
+	Transfer  bool      `json:"transfer,omitempty"`
+	Account   *Account  `json:"account,omitempty"`
+	CreatedAt time.Time `json:"createdAt"` // of a captured one: when it was
+}
+
+// Account is where a transfer is paid into.
+type Account struct {
+	Bank   string    `json:"bank"`
+	Number string    `json:"number"`
+	Holder string    `json:"holder"`
+	Until  time.Time `json:"until"`
 }
 
 // Refund is what the provider knows of one refund's idempotency key.
@@ -56,10 +68,13 @@ type Refund struct {
 	CreatedAt time.Time `json:"createdAt"`
 }
 
-// entry is a journal line: one of the two.
+// entry is a journal line: one of the four.
 type entry struct {
 	Charge *Charge `json:"charge,omitempty"`
 	Refund *Refund `json:"refund,omitempty"`
+	// Webhook is to be sent, Told has been.
+	Webhook *Webhook `json:"webhook,omitempty"`
+	Told    string   `json:"told,omitempty"`
 }
 
 // ledger is the provider's book. Every decision is taken under mu and appended
@@ -72,10 +87,12 @@ type ledger struct {
 	byID    map[string]*Charge
 	order   []*Charge // captured ones, in the order of their capture
 	refunds map[string]*Refund
+	moves   []Movement          // in the order of their making
+	untold  map[string]*Webhook // by id
 }
 
 func openLedger(dir string) (*ledger, error) {
-	l := &ledger{charges: map[string]*Charge{}, byID: map[string]*Charge{}, refunds: map[string]*Refund{}}
+	l := &ledger{charges: map[string]*Charge{}, byID: map[string]*Charge{}, refunds: map[string]*Refund{}, untold: map[string]*Webhook{}}
 	j, err := journal.Open(dir, l.replay)
 	if err != nil {
 		return nil, fmt.Errorf("open payment ledger: %w", err)
@@ -100,14 +117,25 @@ func (l *ledger) apply(e entry) {
 		if c.State == Captured {
 			l.byID[c.ChargeID] = c
 			l.order = append(l.order, c)
+			l.moves = append(l.moves, Movement{
+				Kind: "charge", ChargeID: c.ChargeID, Reference: c.Reference, Amount: c.Amount, Currency: c.Currency, At: c.CreatedAt,
+			})
 		}
 	}
 	if r := e.Refund; r != nil {
 		l.refunds[r.Key] = r
 		if r.State == Refunded {
-			l.byID[r.ChargeID].Refunded += r.Amount
+			c := l.byID[r.ChargeID]
+			c.Refunded += r.Amount
+			l.moves = append(l.moves, Movement{
+				Kind: "refund", ChargeID: c.ChargeID, Reference: c.Reference, Amount: r.Amount, Currency: c.Currency, At: r.CreatedAt,
+			})
 		}
 	}
+	if e.Webhook != nil {
+		l.untold[e.Webhook.ID] = e.Webhook
+	}
+	delete(l.untold, e.Told)
 }
 
 // record applies and appends an entry; mu is held.
@@ -144,10 +172,13 @@ func (l *ledger) charge(ask Charge, decline string) (answer Charge, fresh bool, 
 			return sameCharge(known, &ask)
 		}
 		ask.State, ask.Reason, ask.CreatedAt = Captured, decline, time.Now().UTC()
-		if decline != "" {
+		switch {
+		case decline != "":
 			ask.State = Declined
-		} else {
-			ask.ChargeID = "ch_" + uuid.Must(uuid.NewV7()).String()
+		case ask.Transfer:
+			ask.State, ask.Account = Pending, newAccount(ask.CreatedAt)
+		default:
+			ask.ChargeID = newChargeID()
 		}
 		answer, fresh = ask, true
 		return l.record(entry{Charge: &ask})
@@ -165,18 +196,21 @@ func (l *ledger) decided(key string) bool {
 
 func sameCharge(known, ask *Charge) error {
 	if known.State == Voided || known.Amount == ask.Amount && known.Currency == ask.Currency &&
-		known.Token == ask.Token && known.Reference == ask.Reference {
+		known.Token == ask.Token && known.Reference == ask.Reference && known.Transfer == ask.Transfer {
 		return nil
 	}
 	return errKeyReused
 }
 
-// void closes a key nobody has used: from then on a charge with it is refused.
+func newChargeID() string { return "ch_" + uuid.Must(uuid.NewV7()).String() }
+
+// void closes a key nobody has used, or a transfer nobody has paid: from then on
+// a charge with it, or a deposit, is refused.
 // Against a charge that runs at the same time whoever takes the lock first
 // wins, and both callers hear the same answer.
 func (l *ledger) void(key string) (answer Charge, err error) {
 	err = l.settle(func() error {
-		if known, ok := l.charges[key]; ok {
+		if known, ok := l.charges[key]; ok && known.State != Pending {
 			answer = *known
 			return nil
 		}

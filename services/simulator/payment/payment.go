@@ -11,6 +11,9 @@
 //	POST /v1/voids {key}            200 voided, or the captured or declined charge
 //	POST /v1/refunds {chargeId,amount,currency} + Idempotency-Key   200 refunded · 402 refused · 422
 //	GET  /v1/refunds/by-key/{key}   200 · 404 refund_not_found
+//	POST /v1/charges {...,transfer:true}   200 pending, with the account to pay into
+//	POST /v1/charges/by-key/{key}/deposit  the customer pays: 200 captured · 409 closed before
+//	GET  /v1/movements?from&to&after&limit charges and refunds, oldest first, for reconciliation
 //	GET  /v1/summary?reference      totals per currency and per reference
 //	GET|POST /faults                see package outage (none, down, cut, slow, timeout)
 //
@@ -52,6 +55,14 @@ type Config struct {
 	// HangTime is how long a caller of tok_unknown is kept before the connection
 	// is cut, unless it gives up before; default 30 s.
 	HangTime time.Duration
+	// WebhookURL hears of every deposit, and with WebhookCards of every card that is
+	// charged too; "" for no webhooks. They are signed with WebhookSecret and sent
+	// again after RetryMin (default 1 s), doubling up to RetryMax (default 1 min),
+	// until they are taken.
+	WebhookURL         string
+	WebhookSecret      string
+	WebhookCards       bool
+	RetryMin, RetryMax time.Duration
 }
 
 // Server is the provider. Serve its Handler, Close it after the HTTP server.
@@ -59,6 +70,7 @@ type Server struct {
 	cfg    Config
 	ledger *ledger
 	faults *outage.Switch
+	herald *herald // nil without webhooks
 	done   chan struct{}
 	once   sync.Once
 
@@ -79,6 +91,10 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, ledger: l, done: make(chan struct{}), flaky: map[string]int{}}
+	if cfg.WebhookURL != "" {
+		s.herald = newHerald(cfg, l)
+		s.herald.resume()
+	}
 	s.faults = outage.New(s.done, outage.Down, outage.Cut, outage.Slow, outage.Timeout)
 	return s, nil
 }
@@ -86,7 +102,12 @@ func New(cfg Config) (*Server, error) {
 // Close lets waiting callers go (their connections are cut) and closes the
 // ledger. Requests that come later are answered 500.
 func (s *Server) Close() error {
-	s.once.Do(func() { close(s.done) })
+	s.once.Do(func() {
+		close(s.done)
+		if s.herald != nil {
+			s.herald.stop()
+		}
+	})
 	return s.ledger.journal.Close()
 }
 
@@ -103,6 +124,7 @@ func (s *Server) Handler() http.Handler {
 	v1.HandleFunc("POST /v1/charges", s.postCharge)
 	v1.HandleFunc("GET /v1/charges", s.listCharges)
 	v1.HandleFunc("GET /v1/charges/by-key/{key}", s.getCharge)
+	v1.HandleFunc("GET /v1/movements", s.listMovements)
 	v1.HandleFunc("POST /v1/voids", s.postVoid)
 	v1.HandleFunc("POST /v1/refunds", s.postRefund)
 	v1.HandleFunc("GET /v1/refunds/by-key/{key}", s.getRefund)
@@ -110,6 +132,8 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", s.faults.Wrap(v1))
 	mux.HandleFunc("GET /v1/summary", s.getSummary) // counts also while the provider is down
+	// The customer's bank does not care whether the provider answers.
+	mux.HandleFunc("POST /v1/charges/by-key/{key}/deposit", s.postDeposit)
 	mux.Handle("/faults", s.faults)
 	return mux
 }
@@ -120,21 +144,27 @@ func (s *Server) postCharge(w http.ResponseWriter, r *http.Request) {
 		Currency  string `json:"currency"`
 		Token     string `json:"token"`
 		Reference string `json:"reference"`
+		Transfer  bool   `json:"transfer"`
 	}
 	key := answer.Key(w, r)
 	if key == "" || !answer.Read(w, r, &body) {
 		return
 	}
-	if body.Amount <= 0 || len(body.Currency) != 3 || body.Token == "" {
-		answer.Refuse(w, http.StatusBadRequest, "invalid_request", "amount (above 0), currency (ISO 4217) and token are required")
+	if body.Amount <= 0 || len(body.Currency) != 3 || (body.Token == "") != body.Transfer {
+		answer.Refuse(w, http.StatusBadRequest, "invalid_request", "amount (above 0), currency (ISO 4217) and, unless it is a transfer, token are required")
 		return
 	}
-	ask := Charge{Key: key, Amount: body.Amount, Currency: body.Currency, Token: body.Token, Reference: body.Reference}
+	ask := Charge{
+		Key: key, Amount: body.Amount, Currency: body.Currency, Token: body.Token, Reference: body.Reference, Transfer: body.Transfer,
+	}
 	decline, ok := s.act(w, r, ask)
 	if !ok {
 		return
 	}
 	charge, fresh, err := s.ledger.charge(ask, decline)
+	if err == nil && fresh && s.cfg.WebhookCards && charge.State == Captured {
+		s.tell(charge)
+	}
 	if err == nil && fresh && body.Token == TokenUnknown {
 		s.faults.Hang(r, s.cfg.HangTime)
 	}
@@ -152,6 +182,8 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, ask Charge) (string
 		return "", true // the ledger has the answer
 	}
 	switch ask.Token {
+	case "": // a transfer
+		return "", true
 	case TokenOK, TokenUnknown, TokenRefundRefused:
 		return "", true
 	case TokenDecline:

@@ -45,8 +45,8 @@ func FuzzAnswer(f *testing.F) {
 			"charge": func() (provider.Outcome, error) {
 				return c.Charge(t.Context(), provider.ChargeRequest{Key: "k", Amount: 1})
 			},
-			"ask":  func() (provider.Outcome, error) { return c.AskCharge(t.Context(), "k") },
-			"void": func() (provider.Outcome, error) { return c.VoidCharge(t.Context(), "k") },
+			"ask":  func() (provider.Outcome, error) { return c.AskCharge(t.Context(), provider.ChargeRequest{Key: "k"}) },
+			"void": func() (provider.Outcome, error) { return c.VoidCharge(t.Context(), provider.ChargeRequest{Key: "k"}) },
 		} {
 			out, err := ask()
 			clear := status < 500 && status != http.StatusTooManyRequests && status != http.StatusRequestTimeout
@@ -62,7 +62,9 @@ func FuzzAnswer(f *testing.F) {
 			"refund": func() (provider.RefundOutcome, error) {
 				return c.Refund(t.Context(), provider.RefundRequest{Key: "k", Amount: 1})
 			},
-			"ask refund": func() (provider.RefundOutcome, error) { return c.AskRefund(t.Context(), "k") },
+			"ask refund": func() (provider.RefundOutcome, error) {
+				return c.AskRefund(t.Context(), provider.RefundRequest{Key: "k"})
+			},
 		} {
 			out, err := ask()
 			switch {

@@ -5,22 +5,31 @@ package simulator
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/quadrille-io/quadrille/pkg/remote"
 	"github.com/quadrille-io/quadrille/services/payment/provider"
 )
 
 // Client is a provider.Provider.
-type Client struct{ remote *remote.Client }
+type Client struct {
+	remote  *remote.Client
+	secrets [][]byte
+}
 
 var _ provider.Provider = (*Client)(nil)
 
+// Name is what configuration and webhook paths call it.
+const Name = "simulator"
+
 // New makes a client; cfg.BaseURL is required, cfg.Name defaults to
-// "payment simulator".
-func New(cfg remote.Config) (*Client, error) {
+// "payment simulator". Webhooks are signed with one of the secrets; without any,
+// none is accepted.
+func New(cfg remote.Config, webhookSecrets ...string) (*Client, error) {
 	if cfg.Name == "" {
 		cfg.Name = "payment simulator"
 	}
@@ -28,8 +37,18 @@ func New(cfg remote.Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure payment provider: %w", err)
 	}
-	return &Client{remote: r}, nil
+	c := &Client{remote: r}
+	for _, secret := range webhookSecrets {
+		if secret == "" {
+			return nil, errors.New("configure payment provider: an empty webhook secret")
+		}
+		c.secrets = append(c.secrets, []byte(secret))
+	}
+	return c, nil
 }
+
+// Name implements provider.Provider.
+func (*Client) Name() string { return Name }
 
 // answer is any body the simulator sends.
 type answer struct {
@@ -37,7 +56,13 @@ type answer struct {
 	ChargeID string `json:"chargeId"`
 	RefundID string `json:"refundId"`
 	Reason   string `json:"reason"`
-	Error    struct {
+	Account  *struct {
+		Bank   string    `json:"bank"`
+		Number string    `json:"number"`
+		Holder string    `json:"holder"`
+		Until  time.Time `json:"until"`
+	} `json:"account"`
+	Error struct {
 		Code string `json:"code"`
 	} `json:"error"`
 }
@@ -47,20 +72,21 @@ func (c *Client) Charge(ctx context.Context, r provider.ChargeRequest) (provider
 	body := struct {
 		Amount    int64  `json:"amount"`
 		Currency  string `json:"currency"`
-		Token     string `json:"token"`
+		Token     string `json:"token,omitempty"`
 		Reference string `json:"reference"`
-	}{r.Amount, r.Currency, r.Token, r.OrderID}
+		Transfer  bool   `json:"transfer,omitempty"`
+	}{r.Amount, r.Currency, r.Token, r.OrderID, r.Method == provider.Transfer}
 	return c.charge(ctx, "charge", remote.Call{Method: http.MethodPost, Path: "/v1/charges", Key: r.Key, Body: body})
 }
 
 // AskCharge implements provider.Provider.
-func (c *Client) AskCharge(ctx context.Context, key string) (provider.Outcome, error) {
-	return c.charge(ctx, "ask charge", remote.Call{Method: http.MethodGet, Path: "/v1/charges/by-key/" + url.PathEscape(key)})
+func (c *Client) AskCharge(ctx context.Context, r provider.ChargeRequest) (provider.Outcome, error) {
+	return c.charge(ctx, "ask charge", remote.Call{Method: http.MethodGet, Path: "/v1/charges/by-key/" + url.PathEscape(r.Key)})
 }
 
 // VoidCharge implements provider.Provider.
-func (c *Client) VoidCharge(ctx context.Context, key string) (provider.Outcome, error) {
-	body := map[string]string{"key": key}
+func (c *Client) VoidCharge(ctx context.Context, r provider.ChargeRequest) (provider.Outcome, error) {
+	body := map[string]string{"key": r.Key}
 	return c.charge(ctx, "void charge", remote.Call{Method: http.MethodPost, Path: "/v1/voids", Body: body})
 }
 
@@ -81,6 +107,10 @@ func (c *Client) charge(ctx context.Context, what string, call remote.Call) (pro
 		return provider.Outcome{State: provider.Declined, Reason: a.Reason}, nil
 	case a.State == "voided":
 		return provider.Outcome{State: provider.Voided}, nil
+	case a.State == "pending" && a.Account != nil && a.Account.Number != "":
+		return provider.Outcome{State: provider.Pending, Account: provider.Account{
+			Bank: a.Account.Bank, Number: a.Account.Number, Holder: a.Account.Holder, Until: a.Account.Until,
+		}}, nil
 	default:
 		return provider.Outcome{}, strange(what, status, a)
 	}
@@ -97,8 +127,8 @@ func (c *Client) Refund(ctx context.Context, r provider.RefundRequest) (provider
 }
 
 // AskRefund implements provider.Provider.
-func (c *Client) AskRefund(ctx context.Context, key string) (provider.RefundOutcome, error) {
-	return c.refund(ctx, "ask refund", remote.Call{Method: http.MethodGet, Path: "/v1/refunds/by-key/" + url.PathEscape(key)})
+func (c *Client) AskRefund(ctx context.Context, r provider.RefundRequest) (provider.RefundOutcome, error) {
+	return c.refund(ctx, "ask refund", remote.Call{Method: http.MethodGet, Path: "/v1/refunds/by-key/" + url.PathEscape(r.Key)})
 }
 
 // refund makes a call that is answered with a refund.

@@ -71,11 +71,11 @@ func TestTokens(t *testing.T) {
 					t.Errorf("charge %d: %+v %v, want %v", i, out, err, want)
 				}
 			}
-			out, err := c.AskCharge(t.Context(), w.token)
+			out, err := c.AskCharge(t.Context(), provider.ChargeRequest{Key: w.token})
 			if err != nil || out.State != w.asked || (out.ChargeID != "") != (out.State == provider.Captured) {
 				t.Errorf("asked: %+v %v, want %s", out, err, w.asked)
 			}
-			if out, err := c.VoidCharge(t.Context(), w.token); err != nil || out.State != w.voided {
+			if out, err := c.VoidCharge(t.Context(), provider.ChargeRequest{Key: w.token}); err != nil || out.State != w.voided {
 				t.Errorf("voided: %+v %v, want %s", out, err, w.voided)
 			}
 			out, err = c.Charge(t.Context(), request(w.token, w.token))
@@ -105,7 +105,7 @@ func TestProtocolChargesOnceUnderTimeouts(t *testing.T) {
 			for {
 				out, err := c.Charge(t.Context(), r)
 				for err != nil && out.State == "" {
-					out, err = c.AskCharge(t.Context(), r.Key)
+					out, err = c.AskCharge(t.Context(), r)
 				}
 				if out.State == provider.Captured {
 					return
@@ -147,11 +147,11 @@ func TestRefund(t *testing.T) {
 		if err != nil || out.State != w.state || out.Reason != w.reason {
 			t.Errorf("%s: %+v %v, want %s", w.key, out, err, w.state)
 		}
-		if asked, err := c.AskRefund(t.Context(), w.key); err != nil || asked != out {
+		if asked, err := c.AskRefund(t.Context(), provider.RefundRequest{Key: w.key}); err != nil || asked != out {
 			t.Errorf("%s asked: %+v %v, want %+v", w.key, asked, err, out)
 		}
 	}
-	if out, err := c.AskRefund(t.Context(), "none"); err != nil || out.State != provider.RefundNotFound {
+	if out, err := c.AskRefund(t.Context(), provider.RefundRequest{Key: "none"}); err != nil || out.State != provider.RefundNotFound {
 		t.Errorf("unknown refund: %+v %v", out, err)
 	}
 }
@@ -168,7 +168,7 @@ func TestRejections(t *testing.T) {
 		t.Errorf("key reused: %v, want ErrRejected", err)
 	}
 	// A 404 of someone who is not the provider is no "not found".
-	if out, err := client(t, h.URL+"/wrong").AskCharge(t.Context(), "k"); !errors.Is(err, provider.ErrRejected) {
+	if out, err := client(t, h.URL+"/wrong").AskCharge(t.Context(), provider.ChargeRequest{Key: "k"}); !errors.Is(err, provider.ErrRejected) {
 		t.Errorf("wrong base URL: %+v %v, want ErrRejected", out, err)
 	}
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
