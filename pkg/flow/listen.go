@@ -33,16 +33,23 @@ var recordType = reflect.TypeFor[Record]()
 func (r Record) Subject() string { return r.SubjectID }
 
 // Listen binds a function to every event on whole topics, whatever its type. Topics are without
-// prefix, at least one. A service has at most one listener, and no On beside it.
-func Listen[W any](topics []string, decide func(*W, Record, Meta) []Event) *Handler[W] {
+// prefix, at least one. A service has at most one listener, and no On beside it. Conditions are those of On: a record
+// for which one does not hold is read past, without a lock or a row.
+func Listen[W any](topics []string, decide func(*W, Record, Meta) []Event, conditions ...func(Record) bool) *Handler[W] {
 	if len(topics) == 0 {
 		panic("flow: " + funcName(decide) + " listens to no topic")
 	}
-	return &Handler[W]{
+	h := &Handler[W]{
 		kind: KindEvent, input: recordType, fn: funcName(decide), name: "*",
 		listens: slices.Clone(topics),
 		decide: func(w *W, msg any, m Meta) (Reply, []Event) {
 			return Reply{}, decide(w, msg.(Record), m)
 		},
 	}
+	if len(conditions) > 0 {
+		h.concerns = func(msg any) bool {
+			return !slices.ContainsFunc(conditions, func(holds func(Record) bool) bool { return !holds(msg.(Record)) })
+		}
+	}
+	return h
 }
