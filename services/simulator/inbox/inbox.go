@@ -7,7 +7,8 @@
 //	GET|POST /faults          down (connections are closed), tempfail (451),
 //	                          permfail (554), none
 //
-// Recipients whose address begins with "bounce" are refused for good (550).
+// Recipients whose address begins with "bounce" are refused for good (550), those with "greylist" the first time
+// (451).
 package inbox
 
 import (
@@ -20,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
 	"github.com/quadrille-io/quadrille/services/simulator/outage"
@@ -36,6 +38,8 @@ type Config struct {
 	// Username and Password, if set, are asked for before a mail is taken (over
 	// TLS only, if TLS is set).
 	Username, Password string
+	// Mechanisms to ask for them by; default PLAIN and LOGIN.
+	Mechanisms []string
 }
 
 // Server is the inbox: ServeSMTP takes mails, Handler shows them.
@@ -47,6 +51,7 @@ type Server struct {
 	mu        sync.Mutex
 	closed    bool
 	listeners []net.Listener
+	greeted   map[string]bool // recipients that were greylisted once
 }
 
 // New opens the mails in cfg.Dir.
@@ -54,13 +59,16 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Keep == 0 {
 		cfg.Keep = 10_000
 	}
+	if cfg.Mechanisms == nil {
+		cfg.Mechanisms = []string{sasl.Plain, sasl.Login}
+	}
 	b, err := openBox(cfg.Dir, cfg.Keep)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{box: b, faults: outage.New(nil, outage.Down, outage.TempFail, outage.PermFail)}
-	s.smtp = smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) {
-		return &session{server: s, cfg: cfg, known: cfg.Username == ""}, nil
+	s := &Server{box: b, greeted: map[string]bool{}, faults: outage.New(nil, outage.Down, outage.TempFail, outage.PermFail)}
+	s.smtp = smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
+		return &session{server: s, conn: c, cfg: cfg, known: cfg.Username == ""}, nil
 	}))
 	s.smtp.Domain = "inbox.localhost"
 	s.smtp.ReadTimeout, s.smtp.WriteTimeout = time.Minute, time.Minute
@@ -109,6 +117,15 @@ func (s *Server) Close() error {
 
 // Faults is the switch behind /faults.
 func (s *Server) Faults() *outage.Switch { return s.faults }
+
+// strange says of a recipient that nobody has written to it before.
+func (s *Server) strange(to string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	strange := !s.greeted[to]
+	s.greeted[to] = true
+	return strange
+}
 
 // gate is the listener that hangs up on everybody while the fault is down.
 type gate struct {

@@ -1,9 +1,9 @@
 package inbox
 
 import (
-	"crypto/subtle"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-sasl"
@@ -15,6 +15,7 @@ import (
 // session takes the mails of one SMTP connection.
 type session struct {
 	server *Server
+	conn   *smtp.Conn
 	cfg    Config
 	known  bool // has shown the password, or need not
 	from   string
@@ -32,27 +33,27 @@ func (s *session) AuthMechanisms() []string {
 	if s.cfg.Username == "" {
 		return nil
 	}
-	return []string{sasl.Plain}
+	return s.cfg.Mechanisms
 }
 
 // Auth implements smtp.AuthSession.
 func (s *session) Auth(mechanism string) (sasl.Server, error) {
-	if mechanism != sasl.Plain {
+	if !slices.Contains(s.AuthMechanisms(), mechanism) {
 		return nil, smtp.ErrAuthUnknownMechanism
 	}
-	return sasl.NewPlainServer(func(_, username, password string) error {
-		good := subtle.ConstantTimeCompare([]byte(username), []byte(s.cfg.Username)) &
-			subtle.ConstantTimeCompare([]byte(password), []byte(s.cfg.Password))
-		if good != 1 {
-			return smtp.ErrAuthFailed
-		}
-		s.known = true
-		return nil
-	}), nil
+	if mechanism == sasl.Login {
+		return &login{check: s.prove}, nil
+	}
+	return sasl.NewPlainServer(func(_, username, password string) error { return s.prove(username, password) }), nil
 }
 
 // Mail implements smtp.Session.
 func (s *session) Mail(from string, _ *smtp.MailOptions) error {
+	// Who was connected before the fault began does not get past it either.
+	if s.server.faults.Fault().Mode == outage.Down && s.server.faults.Meet().Mode == outage.Down {
+		_ = s.conn.Conn().Close() // ours to cut
+		return smtp.ErrServerClosed
+	}
 	if !s.known {
 		return smtp.ErrAuthRequired
 	}
@@ -62,8 +63,11 @@ func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 
 // Rcpt implements smtp.Session.
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
-	if strings.HasPrefix(strings.ToLower(to), "bounce") {
+	switch name := strings.ToLower(to); {
+	case strings.HasPrefix(name, "bounce"):
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "No such mailbox"}
+	case strings.HasPrefix(name, "greylist") && s.server.strange(name):
+		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "Greylisted, try again later"}
 	}
 	s.to = append(s.to, to)
 	return nil
