@@ -22,14 +22,14 @@ import (
 )
 
 const (
-	// company is how long a mail waits for others, to share the look-up of contacts and the connection.
+	// company is how long a mail waits for others, to share the look-up of contacts.
 	company = 10 * time.Millisecond
-	// perConnection is the most mails of one connection: it has to end within the time of one call.
-	perConnection = 25
+	// together is the most mails that one goroutine sends: it has to end within the time of one call.
+	together = 25
 )
 
 // courier makes the calls of mails. The engine makes many calls at once; the courier gathers them, so
-// that a busy moment costs a few queries and connections and not one of each per order.
+// that a busy moment costs a few queries and a few of the sender's connections, and not one of each per order.
 type courier struct {
 	pool   *pgxpool.Pool
 	writer *letter.Writer
@@ -102,7 +102,7 @@ func (c *courier) gather(ctx context.Context) []*errand {
 	return group
 }
 
-// deliver sends a group: all contacts by one query, then some connections side by side.
+// deliver sends a group: all contacts by one query, then parts of it side by side.
 func (c *courier) deliver(ctx context.Context, group []*errand) {
 	members := make([]string, len(group))
 	for i, e := range group {
@@ -130,12 +130,12 @@ func (c *courier) deliver(ctx context.Context, group []*errand) {
 		}
 		addressed, messages = append(addressed, e), append(messages, m)
 	}
-	var connections sync.WaitGroup
-	errands := slices.Collect(slices.Chunk(addressed, perConnection))
-	for i, part := range slices.Collect(slices.Chunk(messages, perConnection)) {
-		connections.Go(func() { c.send(ctx, errands[i], part) })
+	var parts sync.WaitGroup
+	errands := slices.Collect(slices.Chunk(addressed, together))
+	for i, part := range slices.Collect(slices.Chunk(messages, together)) {
+		parts.Go(func() { c.send(ctx, errands[i], part) })
 	}
-	connections.Wait()
+	parts.Wait()
 }
 
 func (c *courier) message(mail mailer.MailCall, contact store.Contact) (smtp.Message, error) {
@@ -147,7 +147,7 @@ func (c *courier) message(mail mailer.MailCall, contact store.Contact) (smtp.Mes
 	return smtp.Message{Key: mail.MessageKey, To: to.String(), Subject: l.Subject, Text: l.Text, HTML: l.HTML}, nil
 }
 
-// send sends a part of a group over one connection.
+// send sends a part of a group.
 func (c *courier) send(ctx context.Context, errands []*errand, messages []smtp.Message) {
 	for i, err := range c.sender.SendAll(ctx, messages) {
 		e := errands[i]

@@ -23,7 +23,8 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 const members = `[
 	{"memberId": "kim", "name": "김철수", "email": "kim@shop.example", "language": "ko-KR"},
 	{"memberId": "lee", "name": "Lee", "email": "lee@shop.example", "language": "en"},
-	{"memberId": "gone", "name": "Gone", "email": "bounce@shop.example", "language": "en"}
+	{"memberId": "gone", "name": "Gone", "email": "bounce@shop.example", "language": "en"},
+	{"memberId": "grey", "name": "Grey", "email": "greylist@shop.example", "language": "en"}
 ]`
 
 // system is a mailer, once it is started, and the mail server it sends to.
@@ -34,22 +35,26 @@ type system struct {
 	mails string // URL of the inbox
 }
 
-func prepare(t *testing.T) *system {
+func prepare(t *testing.T) *system { return prepareWith(t, inbox.Config{}) }
+
+// prepareWith takes what the mail server asks of those who send.
+func prepareWith(t *testing.T, server inbox.Config) *system {
 	t.Helper()
 	r := &system{Rig: rig.New(t, "", "order.v1", "payment.v1", "shipping.v1")}
 	r.env = map[string]string{
 		"DATABASE_URL": testkit.Database(t), "MEMBERS_FILE": r.MembersFile(members),
-		"SMTP_ADDR": r.openInbox(filepath.Join(t.TempDir(), "inbox")), "MAIL_FROM": "Shop <shop@shop.example>",
+		"SMTP_ADDR": r.openInbox(server), "MAIL_FROM": "Shop <shop@shop.example>",
 		"SHOP_URL": "https://shop.example",
 	}
 	return r
 }
 
 // openInbox starts the mail server and returns its address.
-func (r *system) openInbox(dir string) string {
+func (r *system) openInbox(cfg inbox.Config) string {
 	r.T.Helper()
 	var err error
-	if r.inbox, err = inbox.New(inbox.Config{Dir: dir}); err != nil {
+	cfg.Dir = filepath.Join(r.T.TempDir(), "inbox")
+	if r.inbox, err = inbox.New(cfg); err != nil {
 		r.T.Fatal(err)
 	}
 	l := rig.Listen(r.T, "")

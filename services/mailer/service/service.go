@@ -3,10 +3,13 @@ package service
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"strconv"
 	"time"
 
@@ -32,6 +35,10 @@ type Config struct {
 	SMTPUsername string        `env:"SMTP_USERNAME"`
 	SMTPPassword run.Secret    `env:"SMTP_PASSWORD"`
 	SMTPTimeout  time.Duration `env:"SMTP_TIMEOUT" envDefault:"8s"`
+	// SMTPCAFile holds the certificates, as PEM, of whom to believe who the mail server is; "": the system's.
+	SMTPCAFile string `env:"SMTP_CA_FILE"`
+	// SMTPConnections is the most that this process has open at once.
+	SMTPConnections int `env:"SMTP_CONNECTIONS" envDefault:"8"`
 	// MailFrom is the sender: "Shop <shop@example.com>".
 	MailFrom string `env:"MAIL_FROM"`
 	// ShopURL is where customers see their orders, {ShopURL}/orders/{orderId}; mails have no link without.
@@ -47,7 +54,7 @@ const longestTimeout = 9 * time.Second
 func (c *Config) Validate() error {
 	var errs []error
 	if _, err := c.sender(); err != nil {
-		errs = append(errs, fmt.Errorf("SMTP_ADDR, SMTP_SECURITY, SMTP_USERNAME, MAIL_FROM: %w", err))
+		errs = append(errs, fmt.Errorf("SMTP_ADDR, SMTP_SECURITY, SMTP_USERNAME, SMTP_CA_FILE, SMTP_CONNECTIONS, MAIL_FROM: %w", err))
 	}
 	if c.SMTPTimeout <= 0 || c.SMTPTimeout > longestTimeout {
 		errs = append(errs, fmt.Errorf("SMTP_TIMEOUT: %s is not within 0 and %s", c.SMTPTimeout, longestTimeout))
@@ -71,10 +78,33 @@ func (c *Config) sender() (*smtp.Sender, error) {
 	if ip := net.ParseIP(name); security == "" && (name == "localhost" || ip != nil && ip.IsLoopback()) {
 		security = smtp.None // nobody listens in between; smtp's own default is starttls
 	}
+	trust, err := c.trust()
+	if err != nil {
+		return nil, err
+	}
+	if c.SMTPConnections < 1 {
+		return nil, errors.New("at least one connection is needed")
+	}
 	return smtp.New(smtp.Config{
-		Host: name, Port: number, Security: security, From: c.MailFrom,
-		Username: c.SMTPUsername, Password: c.SMTPPassword.Reveal(), Timeout: c.SMTPTimeout,
+		Host: name, Port: number, Security: security, TLS: trust, From: c.MailFrom,
+		Username: c.SMTPUsername, Password: c.SMTPPassword.Reveal(), Timeout: c.SMTPTimeout, Connections: c.SMTPConnections,
 	})
+}
+
+// trust is nil for the system's certificates.
+func (c *Config) trust() (*tls.Config, error) {
+	if c.SMTPCAFile == "" {
+		return nil, nil
+	}
+	content, err := os.ReadFile(c.SMTPCAFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the mail server's authority: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(content) {
+		return nil, errors.New("the mail server's authority: there is no certificate in the file")
+	}
+	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
 }
 
 // Run works until ctx ends or something fails.
@@ -83,6 +113,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	defer sender.Close()
 	writer, err := letter.New(cfg.ShopURL)
 	if err != nil {
 		return err

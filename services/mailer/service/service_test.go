@@ -177,6 +177,7 @@ func TestConfig(t *testing.T) {
 	}
 	for variable, bad := range map[string]string{
 		"SMTP_ADDR": "mail.example", "SMTP_SECURITY": "ssl", "MAIL_FROM": "shop", "SMTP_TIMEOUT": "1m", "SHOP_URL": "shop.example",
+		"SMTP_CA_FILE": "/nowhere/authority.pem", "SMTP_CONNECTIONS": "0",
 	} {
 		env := map[string]string{variable: bad}
 		for k, v := range good {

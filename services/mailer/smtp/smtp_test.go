@@ -2,7 +2,6 @@ package smtp_test
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"net"
@@ -72,6 +71,7 @@ func sender(t *testing.T, cfg smtp.Config) *smtp.Sender {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(s.Close)
 	return s
 }
 
@@ -180,50 +180,6 @@ func TestSendAll(t *testing.T) {
 	}
 }
 
-func TestTLSAndPassword(t *testing.T) {
-	t.Parallel()
-	// httptest's certificate is for 127.0.0.1 and example.com.
-	https := httptest.NewTLSServer(nil)
-	defer https.Close()
-	server := &tls.Config{Certificates: https.TLS.Certificates}
-	roots := https.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	account := inbox.Config{TLS: server, Username: "shop", Password: "secret"}
-
-	startTLS := start(t, account, nil)
-	direct := start(t, account, func(l net.Listener) net.Listener { return tls.NewListener(l, server) })
-	open := start(t, inbox.Config{}, nil)
-	for name, w := range map[string]struct {
-		to       *box
-		security smtp.Security
-		roots    bool
-		password string
-		want     error
-	}{
-		"starttls":               {startTLS, smtp.StartTLS, true, "secret", nil},
-		"tls":                    {direct, smtp.TLS, true, "secret", nil},
-		"wrong password":         {startTLS, smtp.StartTLS, true, "wrong", smtp.ErrTransient},
-		"no password":            {startTLS, smtp.StartTLS, true, "", smtp.ErrTransient},
-		"unknown certificate":    {startTLS, smtp.StartTLS, false, "secret", smtp.ErrTransient},
-		"starttls is not there":  {open, smtp.StartTLS, true, "", smtp.ErrTransient},
-		"unknown certificate, 2": {direct, smtp.TLS, false, "secret", smtp.ErrTransient},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			cfg := w.to.cfg
-			cfg.Security = w.security
-			if w.password != "" {
-				cfg.Username, cfg.Password = "shop", w.password
-			}
-			if w.roots {
-				cfg.TLS = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-			}
-			if err := sender(t, cfg).Send(t.Context(), message("k", "a@example.com")); !errors.Is(err, w.want) {
-				t.Errorf("got %v, want %v", err, w.want)
-			}
-		})
-	}
-}
-
 func TestConfig(t *testing.T) {
 	t.Parallel()
 	good := smtp.Config{Host: "h", Port: 25, From: "a@example.com"}
@@ -231,6 +187,7 @@ func TestConfig(t *testing.T) {
 		"host": func(c *smtp.Config) { c.Host = "" }, "port": func(c *smtp.Config) { c.Port = 0 },
 		"from": func(c *smtp.Config) { c.From = "shop" }, "security": func(c *smtp.Config) { c.Security = "ssl" },
 		"password in clear": func(c *smtp.Config) { c.Security, c.Username = smtp.None, "u" },
+		"connections":       func(c *smtp.Config) { c.Connections = -1 },
 	} {
 		cfg := good
 		spoil(&cfg)
