@@ -21,6 +21,8 @@ type Options struct {
 	Dir, Root string
 	// Runs is how often each rate is measured, and Orders how many orders each time. The figures are medians.
 	Runs, Orders int
+	// Warm is how many orders come before the first measurement.
+	Warm int
 	// FloorBatch is how many orders the floor writes in one transaction.
 	FloorBatch int
 	// Backlog is how many events pile up before they are drained.

@@ -13,6 +13,9 @@ import (
 // ticks a second of the times in /proc; Linux says 100 on every machine we know.
 const ticks = 100
 
+// tick is a tick's microseconds.
+const tick = 1e6 / ticks
+
 // CPU is the time that a process and its children have spent, those that have ended included.
 func CPU(pid int) (time.Duration, error) {
 	self, parentOf, err := processTimes()
@@ -30,6 +33,38 @@ func CPU(pid int) (time.Duration, error) {
 		}
 	}
 	return time.Duration(total) * time.Second / ticks, nil
+}
+
+// postgresCPU is what each kind of PostgreSQL's processes has spent, in microseconds: the backends by database, the
+// others by what they do. Those that have ended, workers of autovacuum above all, are the postmaster's children no
+// more, and together under "ended".
+func postgresCPU(postmaster int) (map[string]float64, error) {
+	times, parents, err := processTimes()
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]float64{"ended": float64(times[postmaster].ended) * tick, "postmaster": float64(times[postmaster].own) * tick}
+	for pid, parent := range parents {
+		if parent == postmaster {
+			all[postgresKind(pid)] += float64(times[pid].own+times[pid].ended) * tick
+		}
+	}
+	return all, nil
+}
+
+// postgresKind reads what a process of PostgreSQL says of itself: "postgres: checkpointer", or
+// "postgres: user database address state" of one that works for a client.
+func postgresKind(pid int) string {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	title := strings.TrimRight(string(raw), "\x00 ")
+	if err != nil || !strings.HasPrefix(title, "postgres: ") {
+		return "other"
+	}
+	words := strings.Fields(strings.TrimPrefix(title, "postgres: "))
+	if len(words) >= 3 && strings.ContainsAny(words[2], "(.[") {
+		return "for " + words[1]
+	}
+	return strings.Join(words, " ")
 }
 
 // usage is in ticks.

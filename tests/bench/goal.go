@@ -28,6 +28,8 @@ func goals(r *Result) []Goal {
 	add("sold-out refusals, times the rate of sales", f.RatioSoldOut, 3, "%.2f", "")
 	add("with past orders, of the rate of empty tables", f.RatioHistory, .9, "%.2f", "")
 	add("a backlog drained, of the full rate", f.RatioBacklog, .9, "%.2f", "")
+	most("live memory after a backlog, times before", f.GrowthAfter, 1.25, "%.2f", "")
+	most("live memory in the second half of draining it, times the first", f.GrowthDraining, 1.25, "%.2f", "")
 	most("idle CPU of all services", r.IdlePercent, 2, "%.2f", " % of a core")
 	return all
 }

@@ -16,7 +16,7 @@ type Load struct {
 	// Rate is how many arrive in a second, on average, at random moments (a Poisson process) that do not wait for
 	// answers; 0 is as many as Window lets in.
 	Rate float64 `json:"rate"`
-	// Window is how many may be placed and not final yet; 0 is any number.
+	// Window is how many may be placed and not final yet (with Accepted: not accepted yet); 0 is any number.
 	Window int `json:"window"`
 	// Accepted ends the load when everything is accepted: nobody waits for the ends.
 	Accepted bool `json:"accepted"`
@@ -94,7 +94,7 @@ func (l Load) run(ctx context.Context, t *Tracker, window *window, place placer,
 			p.id, p.err = place(ctx, i, product, rand.New(rand.NewPCG(seed, 2)))
 			p.took = time.Since(p.arrived)
 			answered.Add(1)
-			if p.err != nil {
+			if p.err != nil || l.Accepted {
 				window.leave()
 			}
 		})

@@ -136,6 +136,19 @@ func TestAClosedLoopCountsFromTheEntry(t *testing.T) {
 	})
 }
 
+// What is only to be accepted leaves its window then, and nobody waits for its end.
+func TestALoadToBeAccepted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newShopkeeper()
+		s.takes, s.ends = 100*time.Millisecond, time.Hour
+		o := s.run(t, Load{Orders: 50, Window: 5, Accepted: true, Products: 1, Seed: 7})
+		if o.Seconds < .99 || o.Seconds > 1.05 || o.Accepted.Max != 100 {
+			t.Errorf("took %.2f s, accepted in %v: want five at a time, a second in all", o.Seconds, o.Accepted)
+		}
+	})
+}
+
 // A load of which nothing is accepted has a result that can be written.
 func TestALoadThatIsRefusedWhole(t *testing.T) {
 	t.Parallel()

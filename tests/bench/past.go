@@ -64,10 +64,8 @@ func (b *Bench) measureHistory(ctx context.Context) error {
 func (b *Bench) measurePast(ctx context.Context, past *System) error {
 	h := b.result.History
 	var rates, used []float64
-	for range 2 {
-		if _, err := past.Feed(ctx, Load{Orders: 4_000, Window: fullWindow, Products: b.shop.Products, Seed: b.seed()}); err != nil {
-			return err
-		}
+	if err := past.Warm(ctx, b.opts.Warm, b.shop.Products); err != nil {
+		return err
 	}
 	for range b.opts.Runs {
 		load := b.full()

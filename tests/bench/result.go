@@ -23,15 +23,6 @@ type Named struct {
 	Measured
 }
 
-// Backlog is how fast what had piled up was dealt with.
-type Backlog struct {
-	Orders       int     `json:"orders"`
-	Seconds      float64 `json:"seconds"`
-	PerSecond    float64 `json:"per_second"`
-	MemoryBefore int64   `json:"memory_before_bytes"`
-	MemoryPeak   int64   `json:"memory_peak_bytes"`
-}
-
 // Machine is what it was measured on.
 type Machine struct {
 	Cores    int    `json:"cores"`
@@ -58,12 +49,16 @@ type Figures struct {
 	RatioSoldOut     float64 `json:"ratio_sold_out"`
 	RatioHistory     float64 `json:"ratio_with_past_orders,omitempty"`
 	RatioBacklog     float64 `json:"ratio_backlog"`
-	Low              Latency `json:"ten_a_second_final_ms"`
-	LowAccepted      Latency `json:"ten_a_second_accepted_ms"`
-	Half             Latency `json:"half_load_final_ms"`
-	HalfAccepted     Latency `json:"half_load_accepted_ms"`
-	DatabaseBytes    float64 `json:"database_bytes_per_order"`
-	KafkaBytes       float64 `json:"kafka_bytes_per_order"`
+	// GrowthAfter is the live memory after the backlog as a multiple of that before, GrowthDraining that of the second
+	// half of its end as a multiple of the first half's.
+	GrowthAfter    float64 `json:"ratio_memory_after_backlog"`
+	GrowthDraining float64 `json:"ratio_memory_second_half"`
+	Low            Latency `json:"ten_a_second_final_ms"`
+	LowAccepted    Latency `json:"ten_a_second_accepted_ms"`
+	Half           Latency `json:"half_load_final_ms"`
+	HalfAccepted   Latency `json:"half_load_accepted_ms"`
+	DatabaseBytes  float64 `json:"database_bytes_per_order"`
+	KafkaBytes     float64 `json:"kafka_bytes_per_order"`
 }
 
 // Goal is one line of the table.
@@ -136,6 +131,8 @@ func (r *Result) describe(ctx context.Context, s *Site, o Options) {
 	r.Settings["acks"] = "all"
 	r.Settings["window"], r.Settings["connections"] = fmt.Sprint(fullWindow), fmt.Sprint(connections)
 	r.Settings["bookings at once"] = fmt.Sprint(bookings)
+	r.Settings["warm-up orders"] = fmt.Sprint(o.Warm)
+	r.Settings["simulators"] = "in a process of their own"
 	r.Settings["floor batch"] = fmt.Sprint(o.FloorBatch)
 	r.Settings["products"], r.Settings["members"] = "1000", "1000"
 }
@@ -204,6 +201,7 @@ func (r *Result) conclude() {
 	f.RatioToWatermill, f.RatioToTemporal = ratio(f.FeedPerSecond, r.reference("watermill")), ratio(f.FeedPerSecond, r.reference("temporal"))
 	f.RatioHot, f.RatioSoldOut = ratio(r.median("hot", perSecond), f.FeedPerSecond), ratio(r.median("soldout", perSecond), f.FeedPerSecond)
 	f.RatioBacklog = ratio(r.Backlog.PerSecond, f.FeedAtRest)
+	f.GrowthAfter, f.GrowthDraining = r.Backlog.growth()
 	f.Low, f.LowAccepted = r.latency("low", final), r.latency("low", accepted)
 	f.Half, f.HalfAccepted = r.latency("half", final), r.latency("half", accepted)
 	f.DatabaseBytes = r.median("feed", func(m Measured) float64 { return m.Use.DatabaseBytes })

@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"context"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -8,16 +10,26 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quadrille-io/quadrille/pkg/run"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 )
 
-// TestMain is also the program that burns CPU time; see TestCPUOfAChild.
+// TestMain is also the program that burns CPU time, see TestCPUOfAChild, and the outside world, see fork.
 func TestMain(m *testing.M) {
 	if os.Getenv("BURN") != "" {
 		burn()
 		return
 	}
-	os.Exit(m.Run())
+	if len(os.Args) > 1 && os.Args[1] == "simulate" {
+		run.Main(func(ctx context.Context) error {
+			var cfg Simulating
+			if err := json.NewDecoder(os.Stdin).Decode(&cfg); err != nil {
+				return err
+			}
+			return Simulate(ctx, cfg, os.Stdout)
+		})
+	}
+	testkit.Main(m)
 }
 
 func TestMedian(t *testing.T) {
@@ -63,7 +75,9 @@ func measured() Result {
 			{Name: "watermill", PerSecond: 300},
 		},
 		IdlePercent: 1.5,
-		Backlog:     Backlog{PerSecond: 1200},
+		Backlog: Backlog{
+			PerSecond: 1200, Before: Memory{Live: 100}, Begun: Memory{Live: 400}, Ended: Memory{Live: 300}, After: Memory{Live: 150},
+		},
 	}
 }
 
@@ -75,6 +89,7 @@ func TestConclude(t *testing.T) {
 		FloorPerSecond: 6000, FeedPerSecond: 3000, FeedAtRest: 1500, RESTPerSecond: 1500,
 		RatioToFloor: .5, RatioToNaive: 30, RatioToWatermill: 10, RatioRESTToFloor: .25,
 		RatioHot: .9, RatioSoldOut: 3, RatioBacklog: .8,
+		GrowthAfter: 1.5, GrowthDraining: .75,
 		Low: Latency{P50: 20, P99: 200}, LowAccepted: Latency{P50: 1},
 		Half: Latency{P50: 50, P99: 500}, HalfAccepted: Latency{P50: 1},
 		DatabaseBytes: 3000, KafkaBytes: 800,
@@ -92,6 +107,7 @@ func TestConclude(t *testing.T) {
 		"placed to COMPLETED at half load, p50": true, "placed to COMPLETED at half load, p99": false,
 		"one hot product, of the rate of a thousand": true, "sold-out refusals, times the rate of sales": true,
 		"a backlog drained, of the full rate": false, "idle CPU of all services": true,
+		"live memory after a backlog, times before": false, "live memory in the second half of draining it, times the first": true,
 	} {
 		if got, listed := met[name]; !listed || got != want {
 			t.Errorf("goal %q is listed: %v, met: %v; want %v", name, listed, got, want)
@@ -102,7 +118,7 @@ func TestConclude(t *testing.T) {
 			t.Errorf("goal %q is listed, and was not measured", name)
 		}
 	}
-	if table := r.Table(); strings.Count(table, "missed") != 2 || !strings.Contains(table, "500.0 ms") {
+	if table := r.Table(); strings.Count(table, "missed") != 3 || !strings.Contains(table, "500.0 ms") {
 		t.Errorf("the table does not say what was missed:\n%s", table)
 	}
 }

@@ -3,22 +3,40 @@ package bench
 import (
 	"context"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// warmUp has every path taken before anything is measured: plans, caches, and the JVM's compiler.
+// warmUp has every path taken before anything is measured: plans, caches, and the JVM's compiler. Kafka's broker wants
+// the most of it: what an order costs there falls by half over the first tens of thousands, whoever sends them. The
+// contenders run on the same two servers, so that it is theirs as well; what is their own each warms up itself.
 func (b *Bench) warmUp(ctx context.Context) error {
-	b.say("warming up")
-	for _, n := range []int{500, 4_000, 4_000} {
-		if _, err := b.system.Feed(ctx, Load{Orders: n, Window: fullWindow, Products: b.shop.Products, Seed: uint64(n)}); err != nil {
-			return err
+	b.say(fmt.Sprintf("warming up: %d orders", b.opts.Warm))
+	return b.system.Warm(ctx, b.opts.Warm, b.shop.Products)
+}
+
+// Warm has the system handle orders that are not measured: two thirds as fast as they are handled, so that large
+// batches, and the rest at random moments a few hundred a second, so that small ones have been seen.
+func (y *System) Warm(ctx context.Context, orders, products int) error {
+	for i, load := range []Load{
+		{Orders: min(orders, 500), Window: 500},
+		{Orders: orders * 2 / 3, Window: fullWindow},
+		{Orders: orders / 3, Rate: warmRate},
+	} {
+		load.Products, load.Seed = products, uint64(i+1)
+		if load.Orders == 0 {
+			continue
+		}
+		if _, err := y.Feed(ctx, load); err != nil {
+			return fmt.Errorf("warm up: %w", err)
 		}
 	}
 	return nil
 }
+
+// warmRate is orders a second of the quiet part of the warm-up.
+const warmRate = 500
 
 func (b *Bench) seed() uint64 { return uint64(len(b.result.Runs) + 1) }
 
@@ -52,8 +70,8 @@ func (b *Bench) note(name string, m Measured) error {
 		return fmt.Errorf("%d orders were refused: %s", m.Refused, strings.Join(m.Errors, "; "))
 	}
 	b.result.Runs = append(b.result.Runs, Named{name, m})
-	b.say(fmt.Sprintf("  %s: %.0f orders/s, %.0f until all is at rest; placed to final p50 %.0f ms, p99 %.0f ms; CPU per order %.0f µs PostgreSQL, %.0f Kafka, %.0f services",
-		name, m.PerSecond, m.PerSecondAtRest, m.Final.P50, m.Final.P99, m.Use.Postgres, m.Use.Kafka, m.Use.Services))
+	b.say(fmt.Sprintf("  %s: %.0f orders/s, %.0f until all is at rest; placed to final p50 %.0f ms, p99 %.0f ms; CPU per order %v",
+		name, m.PerSecond, m.PerSecondAtRest, m.Final.P50, m.Final.P99, m.Use))
 	return nil
 }
 
@@ -141,74 +159,6 @@ func (b *Bench) measureIdle(ctx context.Context) error {
 	b.result.IdlePercent = float64(after-before) / float64(time.Since(begin)) * 100
 	b.say(fmt.Sprintf("  idle: %.2f %% of a core", b.result.IdlePercent))
 	return nil
-}
-
-// measureBacklog stops stock, has orders pile up, and sees how fast they are dealt with once it is back.
-func (b *Bench) measureBacklog(ctx context.Context) error {
-	if err := b.system.control(ctx, "/service/stock/stop", struct{}{}, nil); err != nil {
-		return err
-	}
-	o, err := b.system.Feed(ctx, Load{Orders: b.opts.Backlog, Window: 0, Rate: 20_000, Accepted: true, Products: b.shop.Products, Seed: b.seed()})
-	if err != nil {
-		return err
-	}
-	if o.Refused > 0 {
-		return fmt.Errorf("%d orders were refused while stock was down", o.Refused)
-	}
-	b.say(fmt.Sprintf("  %d orders accepted at %.0f/s while stock is down", o.Orders, o.PerSecond))
-	before, err := resident(b.system.Place.Pid)
-	if err != nil {
-		return err
-	}
-	begin := time.Now()
-	if err := b.system.control(ctx, "/service/stock/start", struct{}{}, nil); err != nil {
-		return err
-	}
-	peak, err := b.drain(ctx)
-	if err != nil {
-		return err
-	}
-	took := time.Since(begin).Seconds()
-	b.result.Backlog = Backlog{
-		Orders: o.Orders, Seconds: took, PerSecond: float64(o.Orders) / took,
-		MemoryBefore: before, MemoryPeak: peak,
-	}
-	b.say(fmt.Sprintf("  drained at %.0f orders/s; memory %d MB before, %d MB at most", b.result.Backlog.PerSecond, before>>20, peak>>20))
-	return nil
-}
-
-// drain waits for rest and returns the most memory that the services had meanwhile.
-func (b *Bench) drain(ctx context.Context) (peak int64, err error) {
-	done := make(chan error, 1)
-	go func() { done <- b.system.Rest(ctx) }()
-	ticker := time.NewTicker(200 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		select {
-		case err := <-done:
-			return peak, err
-		case <-ticker.C:
-			now, err := resident(b.system.Place.Pid)
-			if err != nil {
-				return peak, err
-			}
-			peak = max(peak, now)
-		}
-	}
-}
-
-// resident is the memory a process has, in bytes.
-func resident(pid int) (int64, error) {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	if err != nil {
-		return 0, err
-	}
-	fields := strings.Fields(string(raw))
-	if len(fields) < 2 {
-		return 0, fmt.Errorf("read the memory of process %d: %q", pid, raw)
-	}
-	pages, err := strconv.ParseInt(fields[1], 10, 64)
-	return pages * int64(os.Getpagesize()), err
 }
 
 // measureNaive is the same engine, one input at a time, in a system of its own.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -42,6 +43,8 @@ type Serving struct {
 	CallSlots int `json:"call_slots"`
 	// Naive has the engine handle one event, one command at a time.
 	Naive bool `json:"naive"`
+	// Outside is what the services call.
+	Outside Outside `json:"outside"`
 	// Environment is added to what every service is told.
 	Environment map[string]string `json:"environment"`
 }
@@ -63,18 +66,10 @@ func Serve(ctx context.Context, cfg Serving, out io.Writer) (err error) {
 	if cfg.Naive {
 		tuning.BatchMax, tuning.Pace = 1, time.Nanosecond
 	}
-	env := map[string]string{
-		"LOG_LEVEL": "warn", "RATE_PER_MEMBER": "1000000", "RATE_PER_ADDRESS": "1000000",
-	}
-	for name, value := range cfg.Environment {
-		env[name] = value
-	}
+	env, own := cfg.environment()
 	p.system, err = local.Start(ctx, local.Config{
 		Dir: cfg.Dir, Databases: cfg.Databases, Brokers: cfg.Brokers, TopicPrefix: cfg.Prefix, Partitions: cfg.Partitions,
-		Members: cfg.Shop.members(), Environment: env, Tuning: tuning,
-		ServiceEnvironment: map[string]map[string]string{
-			"mailer": {"MEMBERS_FILE": ""}, "shipping": {"CALL_SLOTS": strconv.Itoa(cfg.CallSlots)},
-		},
+		Members: cfg.Shop.members(), Environment: env, ServiceEnvironment: own, Tuning: tuning,
 		Feeds: map[string]host.Feed{"order": p.take},
 	})
 	if err != nil {
@@ -86,6 +81,16 @@ func Serve(ctx context.Context, cfg Serving, out io.Writer) (err error) {
 		err = errors.Join(err, p.system.Stop(stop))
 	}()
 	return p.serve(ctx, out)
+}
+
+// environment is what every service is told, and what each.
+func (cfg Serving) environment() (all map[string]string, each map[string]map[string]string) {
+	all, each = cfg.Outside.environment()
+	maps.Copy(all, map[string]string{"LOG_LEVEL": "warn", "RATE_PER_MEMBER": "1000000", "RATE_PER_ADDRESS": "1000000"})
+	maps.Copy(all, cfg.Environment)
+	each["mailer"]["MEMBERS_FILE"] = ""
+	each["shipping"]["CALL_SLOTS"] = strconv.Itoa(cfg.CallSlots)
+	return all, each
 }
 
 type submit = func(context.Context, engine.Request) (engine.Answer, error)
@@ -156,6 +161,7 @@ func (p *process) routes() http.Handler {
 	mux.HandleFunc("POST /feed", p.feed)
 	mux.HandleFunc("POST /rest", p.rest)
 	mux.HandleFunc("POST /service/{name}/{act}", p.service)
+	mux.HandleFunc("POST /memory", p.memory)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
@@ -170,7 +176,8 @@ func (p *process) feed(w http.ResponseWriter, r *http.Request) {
 	err := json.NewDecoder(r.Body).Decode(&load)
 	var o Outcome
 	if err == nil {
-		p.tracker.Forget()
+		// Nobody asks for the ends of orders that are only to be accepted: they would be kept until the next load.
+		p.tracker.Forget(!load.Accepted)
 		// Orders that were placed over REST meanwhile have left this window and never entered it.
 		p.window.reset()
 		begin := time.Now()

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -10,31 +9,27 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/quadrille-io/quadrille/services/quadrille/local"
 )
 
-// System is all services, in a process of their own.
+// System is all services, in a process of their own, and the outside world that they call, in another.
 type System struct {
 	Place Place
 
-	site    *Site
-	prefix  string
-	cmd     *exec.Cmd
-	ended   chan error
-	log     *os.File
-	serving Serving
+	site     *Site
+	prefix   string
+	services *child
+	outside  *child
+	serving  Serving
 }
 
-// StartSystem starts all services in a child of this program, on databases and topics of their own.
+// StartSystem starts all services in children of this program, on databases and topics of their own.
 func (s *Site) StartSystem(ctx context.Context, name string, serving Serving) (_ *System, err error) {
-	y := &System{site: s, prefix: name + ".", ended: make(chan error, 1)}
+	y := &System{site: s, prefix: name + "."}
 	serving.Dir = filepath.Join(s.dir, name)
 	serving.Brokers, serving.Prefix = s.Kafka.Addrs(), y.prefix
 	serving.Databases = map[string]string{}
@@ -49,80 +44,23 @@ func (s *Site) StartSystem(ctx context.Context, name string, serving Serving) (_
 		serving.Databases[service] = s.Postgres.URL(database)
 	}
 	y.serving = serving
-	if err := y.start(ctx); err != nil {
+	if err := y.start(); err != nil {
 		return nil, errors.Join(err, y.Stop())
 	}
 	return y, nil
 }
 
-// start runs this program again as the services, and waits until it says where it is.
-func (y *System) start(ctx context.Context) error {
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
-	}
-	config, err := json.Marshal(y.serving)
-	if err != nil {
+// start runs the outside world and then the services, and waits until both say where they are.
+func (y *System) start() (err error) {
+	if y.outside, err = fork("simulate", y.serving.Dir, Simulating{Dir: filepath.Join(y.serving.Dir, "outside")}, &y.serving.Outside); err != nil {
 		return err
 	}
-	if y.log, err = os.Create(filepath.Join(y.serving.Dir, "services.log")); err != nil {
-		return err
-	}
-	y.cmd = exec.Command(self, "serve")
-	y.cmd.Stdin, y.cmd.Stderr = bytes.NewReader(config), y.log
-	// An interrupt at the terminal is for this program; should it be killed, the services go as well.
-	y.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	out, err := y.cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := y.cmd.Start(); err != nil {
-		return fmt.Errorf("start the services: %w", err)
-	}
-	told := make(chan error, 1)
-	go func() {
-		told <- json.NewDecoder(bufio.NewReader(out)).Decode(&y.Place)
-		_, _ = io.Copy(io.Discard, out)
-		y.ended <- y.cmd.Wait()
-	}()
-	select {
-	case err := <-told:
-		if err != nil {
-			return fmt.Errorf("the services ended before they were ready: %w\n%s", err, y.lastLines())
-		}
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(2 * time.Minute):
-		return fmt.Errorf("the services were not ready after two minutes\n%s", y.lastLines())
-	}
+	y.services, err = fork("serve", y.serving.Dir, y.serving, &y.Place)
+	return err
 }
 
-func (y *System) lastLines() string {
-	raw, err := os.ReadFile(y.log.Name())
-	if err != nil {
-		return ""
-	}
-	return string(raw[max(0, len(raw)-4000):])
-}
-
-// Stop ends the services.
-func (y *System) Stop() error {
-	if y.cmd == nil || y.cmd.Process == nil {
-		return nil
-	}
-	_ = y.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case err := <-y.ended:
-		if err != nil {
-			return fmt.Errorf("the services: %w\n%s", err, y.lastLines())
-		}
-	case <-time.After(40 * time.Second):
-		_ = y.cmd.Process.Kill()
-		return errors.New("the services did not stop")
-	}
-	return y.log.Close()
-}
+// Stop ends the services, and then what they call.
+func (y *System) Stop() error { return errors.Join(y.services.stop(), y.outside.stop()) }
 
 // Feed has the services place orders without HTTP.
 func (y *System) Feed(ctx context.Context, load Load) (Outcome, error) {
@@ -145,7 +83,7 @@ func (y *System) control(ctx context.Context, path string, in, out any) error {
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("%s: %w\n%s", path, err, y.lastLines())
+		return fmt.Errorf("%s: %w\n%s", path, err, y.services.lastLines())
 	}
 	defer res.Body.Close()
 	raw, err := io.ReadAll(res.Body)
@@ -153,7 +91,7 @@ func (y *System) control(ctx context.Context, path string, in, out any) error {
 		return err
 	}
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s\n%s", path, raw, y.lastLines())
+		return fmt.Errorf("%s: %s\n%s", path, raw, y.services.lastLines())
 	}
 	if out == nil {
 		return nil

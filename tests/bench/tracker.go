@@ -23,8 +23,15 @@ type Tracker struct {
 
 	mu     sync.Mutex
 	ended  map[string]end
+	deaf   bool
 	reason error
 }
+
+// The events that are an order's end.
+const (
+	completedType = "quadrille.order.v1.OrderCompleted"
+	cancelledType = "quadrille.order.v1.OrderCancelled"
+)
 
 type end struct {
 	at        time.Time
@@ -70,15 +77,16 @@ func (t *Tracker) Run(ctx context.Context) {
 		var ended []string
 		t.mu.Lock()
 		fetches.EachRecord(func(r *kgo.Record) {
-			switch kafka.Type(r) {
-			case "quadrille.order.v1.OrderCompleted":
-				t.ended[string(r.Key)] = end{now, true}
-			case "quadrille.order.v1.OrderCancelled":
-				t.ended[string(r.Key)] = end{now, false}
-			default:
+			eventType := kafka.Type(r)
+			if eventType != completedType && eventType != cancelledType {
 				return
 			}
-			ended = append(ended, string(r.Key))
+			if t.deaf {
+				return // what is only to be accepted has left its window already
+			}
+			id := string(r.Key)
+			t.ended[id] = end{now, eventType == completedType}
+			ended = append(ended, id)
 		})
 		t.mu.Unlock()
 		for _, id := range ended {
@@ -95,11 +103,11 @@ func (t *Tracker) End(orderID string) (at time.Time, completed, ok bool) {
 	return e.at, e.completed, ok
 }
 
-// Forget empties the memory, between two measurements.
-func (t *Tracker) Forget() {
+// Forget empties the memory, between two measurements. Without listen nothing is kept from then on.
+func (t *Tracker) Forget(listen bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.ended = map[string]end{}
+	t.ended, t.deaf = map[string]end{}, !listen
 }
 
 // Err is the last error of the subscription.

@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,18 +35,25 @@ func command(ctx context.Context, args []string) error {
 	}
 	switch name {
 	case "serve":
-		var cfg bench.Serving
-		if err := json.NewDecoder(os.Stdin).Decode(&cfg); err != nil {
-			return fmt.Errorf("read the configuration: %w", err)
-		}
-		return bench.Serve(ctx, cfg, os.Stdout)
+		return child(ctx, bench.Serve)
+	case "simulate":
+		return child(ctx, bench.Simulate)
 	case "try":
 		return try(ctx, args)
 	case "":
 		return measure(ctx, args)
 	default:
-		return fmt.Errorf("%q is neither serve nor try", name)
+		return fmt.Errorf("%q is none of serve, simulate and try", name)
 	}
+}
+
+// child is what this program does when it has started itself again.
+func child[C any](ctx context.Context, do func(context.Context, C, io.Writer) error) error {
+	var cfg C
+	if err := json.NewDecoder(os.Stdin).Decode(&cfg); err != nil {
+		return fmt.Errorf("read the configuration: %w", err)
+	}
+	return do(ctx, cfg, os.Stdout)
 }
 
 // folder makes a place for the data and empties it again.
@@ -75,6 +81,7 @@ func measure(ctx context.Context, args []string) (err error) {
 	o := bench.Options{Screen: os.Stderr}
 	flags.IntVar(&o.Runs, "runs", 3, "how often each rate is measured")
 	flags.IntVar(&o.Orders, "orders", 20_000, "orders of each measurement")
+	flags.IntVar(&o.Warm, "warm", 30_000, "orders before the first measurement")
 	flags.IntVar(&o.FloorBatch, "floor-batch", 2_000, "orders that the floor writes in one transaction")
 	flags.IntVar(&o.Backlog, "backlog", 200_000, "orders that pile up before they are drained")
 	flags.BoolVar(&o.Peers, "peers", false, "measure Watermill and Temporal too")
@@ -111,94 +118,4 @@ func measure(ctx context.Context, args []string) (err error) {
 		return result.Check(*baseline)
 	}
 	return err
-}
-
-// try is for work on the speed: one kind of load, with a profile.
-func try(ctx context.Context, args []string) (err error) {
-	flags := flag.NewFlagSet("bench try", flag.ContinueOnError)
-	var load bench.Load
-	shop := bench.Shop{SoldOut: 1}
-	flags.IntVar(&load.Orders, "orders", 20_000, "orders")
-	flags.Float64Var(&load.Rate, "rate", 0, "orders a second; 0: as many as -window lets in")
-	flags.IntVar(&load.Window, "window", 8_000, "orders under way at most")
-	flags.IntVar(&load.Products, "products", 1_000, "products ordered")
-	flags.IntVar(&load.First, "first", 0, "the first product ordered; 1000 is sold out")
-	flags.IntVar(&shop.Members, "members", 1_000, "members")
-	slots := flags.Int("slots", 0, "calls outside at once")
-	overREST := flags.Bool("rest", false, "over REST")
-	parts := flags.Int("partitions", 12, "partitions")
-	dir := flags.String("dir", "", "where the data go meanwhile")
-	runs := flags.Int("runs", 1, "measurements")
-	profile := flags.String("profile", "", "write a CPU profile of the services here")
-	naive := flags.Bool("naive", false, "one input at a time")
-	statements := flags.Bool("statements", false, "list what the database spent its time on")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	shop.Products = 1_000
-	data, empty, err := folder(*dir)
-	if err != nil {
-		return err
-	}
-	defer empty()
-	site, err := bench.OpenSite(ctx, data)
-	if err != nil {
-		return err
-	}
-	defer site.Close()
-	system, err := site.StartSystem(ctx, "q", bench.Serving{Partitions: int32(*parts), Shop: shop, Naive: *naive, CallSlots: *slots})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, system.Stop()) }()
-	for range 2 {
-		if _, err := system.Feed(ctx, bench.Load{Orders: min(load.Orders, 4000), Window: 4000, Products: 1_000, Seed: 9}); err != nil {
-			return err
-		}
-	}
-	if *statements {
-		if err := site.ResetStatements(ctx); err != nil {
-			return err
-		}
-	}
-	for i := range *runs {
-		load.Seed = uint64(i + 1)
-		if *profile != "" {
-			go save(system.Place.Control+"/debug/pprof/profile?seconds=6", *profile)
-		}
-		m, err := system.Measure(ctx, func(ctx context.Context) (bench.Outcome, error) {
-			if *overREST {
-				return system.REST(ctx, load, 512, func(int, int) {})
-			}
-			return system.Feed(ctx, load)
-		})
-		if err != nil {
-			return err
-		}
-		fmt.Printf("%.0f/s (%.0f/s to rest)  accepted p50 %.1f p99 %.1f  final p50 %.1f p95 %.1f p99 %.1f ms  CPU µs/order: pg %.0f kafka %.0f services %.0f load %.0f  bytes: db %.0f kafka %.0f  completed %d cancelled %d refused %d %v\n",
-			m.PerSecond, m.PerSecondAtRest, m.Accepted.P50, m.Accepted.P99, m.Final.P50, m.Final.P95, m.Final.P99,
-			m.Use.Postgres, m.Use.Kafka, m.Use.Services, m.Use.Load, m.Use.DatabaseBytes, m.Use.KafkaBytes, m.Completed, m.Cancelled, m.Refused, m.Errors)
-	}
-	if *statements {
-		return site.Statements(ctx, os.Stdout)
-	}
-	return nil
-}
-
-func save(url, path string) {
-	res, err := http.Get(url)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return
-	}
-	defer res.Body.Close()
-	file, err := os.Create(path)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return
-	}
-	defer file.Close()
-	if _, err := io.Copy(file, res.Body); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	}
 }
