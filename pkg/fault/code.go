@@ -37,6 +37,8 @@ const (
 	CodeAlreadyExists          = "already_exists"
 	CodeProductExists          = "product_exists"
 	CodePolicyExists           = "policy_exists"
+	CodeEmailTaken             = "email_taken"
+	CodeInvalidCredentials     = "invalid_credentials"
 	CodeCurrencyMismatch       = "currency_mismatch"
 	CodePaymentTypeUnavailable = "payment_type_unavailable"
 	CodeNotCancelable          = "not_cancelable"
@@ -70,6 +72,7 @@ var registry = []Code{
 	{CodeMissingField, http.StatusBadRequest, "Missing field", "A required field is absent or null.", false},
 	{CodeInvalidParameter, http.StatusBadRequest, "Invalid parameter", "A query parameter or header has a value that is not allowed.", false},
 	{CodeUnauthenticated, http.StatusUnauthorized, "Not authenticated", "There is no bearer token, or it is not valid here.", false},
+	{CodeInvalidCredentials, http.StatusUnauthorized, "Invalid credentials", "The e-mail address and the password do not belong together.", false},
 	{CodeInvalidSignature, http.StatusUnauthorized, "Invalid signature", "A webhook's signature or timestamp does not hold.", false},
 	{CodeForbidden, http.StatusForbidden, "Forbidden", "The caller is known and may not do this.", false},
 	{CodeNotFound, http.StatusNotFound, "Not found", "There is no such thing, or it is somebody else's.", false},
@@ -82,6 +85,7 @@ var registry = []Code{
 	{CodeAlreadyExists, http.StatusConflict, "Already exists", "There is already one of that id with other content.", false},
 	{CodeProductExists, http.StatusConflict, "Product exists", "There is already a product of that id.", false},
 	{CodePolicyExists, http.StatusConflict, "Policy exists", "There is already a coupon policy of that id.", false},
+	{CodeEmailTaken, http.StatusConflict, "E-mail address taken", "There is a member with this e-mail address.", false},
 	{CodeBodyTooLarge, http.StatusRequestEntityTooLarge, "Body too large", "The body is larger than the limit.", false},
 	{CodeUnsupportedMediaType, http.StatusUnsupportedMediaType, "Unsupported media type", "The body must be application/json.", false},
 	{CodePriceChanged, http.StatusUnprocessableEntity, "Price changed", "A claimed product price is not the current one; nothing was ordered.", false},
