@@ -1,7 +1,7 @@
 // Package simulator runs the outside world of a shop: a payment provider
-// (package payment), a parcel carrier (package carrier) and a mail server
-// (package inbox), each a real server on its own port with a memory in a
-// directory of its own.
+// (package payment), a parcel carrier (package carrier), a mail server
+// (package inbox) and a data platform (package dataplatform), each a real
+// server on its own port with a memory in a directory of its own.
 package simulator
 
 import (
@@ -15,36 +15,42 @@ import (
 	"time"
 
 	"github.com/quadrille-io/quadrille/services/simulator/carrier"
+	"github.com/quadrille-io/quadrille/services/simulator/dataplatform"
 	"github.com/quadrille-io/quadrille/services/simulator/inbox"
 	"github.com/quadrille-io/quadrille/services/simulator/payment"
 )
 
 // Config of all simulators. An address is host:port; port 0 takes a free one.
 type Config struct {
-	// Dir holds payment/, carrier/ and inbox/, unless their own Dir is set.
+	// Dir holds payment/, carrier/, inbox/ and dataplatform/, unless their own
+	// Dir is set.
 	Dir string
 
-	PaymentAddr   string // default 127.0.0.1:0
-	CarrierAddr   string // default 127.0.0.1:0
-	InboxAddr     string // HTTP; default 127.0.0.1:0
-	InboxSMTPAddr string // default 127.0.0.1:0
+	PaymentAddr      string // default 127.0.0.1:0
+	CarrierAddr      string // default 127.0.0.1:0
+	InboxAddr        string // HTTP; default 127.0.0.1:0
+	InboxSMTPAddr    string // default 127.0.0.1:0
+	DataplatformAddr string // default 127.0.0.1:0
 
-	Payment payment.Config
-	Carrier carrier.Config
-	Inbox   inbox.Config
+	Payment      payment.Config
+	Carrier      carrier.Config
+	Inbox        inbox.Config
+	Dataplatform dataplatform.Config
 }
 
 // Simulators are running.
 type Simulators struct {
-	PaymentURL string // http://host:port
-	CarrierURL string
-	InboxURL   string
-	SMTPAddr   string // host:port
+	PaymentURL      string // http://host:port
+	CarrierURL      string
+	InboxURL        string
+	SMTPAddr        string // host:port
+	DataplatformURL string // batches go to /facts
 
 	// The servers themselves, for tests that turn faults or look at sums.
-	Payment *payment.Server
-	Carrier *carrier.Server
-	Inbox   *inbox.Server
+	Payment      *payment.Server
+	Carrier      *carrier.Server
+	Inbox        *inbox.Server
+	Dataplatform *dataplatform.Server
 
 	closers []func() error // in the order of their start
 	serving sync.WaitGroup
@@ -57,7 +63,7 @@ type Simulators struct {
 // until Close; ctx bounds the start only. On an error nothing is left running.
 func Start(ctx context.Context, cfg Config) (*Simulators, error) {
 	s := &Simulators{failed: make(chan error, 1)}
-	for _, start := range []func(context.Context, Config) error{s.startPayment, s.startCarrier, s.startInbox} {
+	for _, start := range []func(context.Context, Config) error{s.startPayment, s.startCarrier, s.startInbox, s.startDataplatform} {
 		if err := errors.Join(ctx.Err(), start(ctx, cfg)); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
@@ -106,6 +112,19 @@ func (s *Simulators) startInbox(ctx context.Context, cfg Config) (err error) {
 	s.serving.Go(func() { s.report(s.Inbox.ServeSMTP(l)) })
 	if s.InboxURL, err = s.serve(ctx, cfg.InboxAddr, s.Inbox.Handler()); err != nil {
 		return fmt.Errorf("start inbox: %w", err)
+	}
+	return nil
+}
+
+func (s *Simulators) startDataplatform(ctx context.Context, cfg Config) (err error) {
+	own := cfg.Dataplatform
+	own.Dir = directory(own.Dir, cfg.Dir, "dataplatform")
+	if s.Dataplatform, err = dataplatform.New(own); err != nil {
+		return fmt.Errorf("start data platform: %w", err)
+	}
+	s.closers = append(s.closers, s.Dataplatform.Close)
+	if s.DataplatformURL, err = s.serve(ctx, cfg.DataplatformAddr, s.Dataplatform.Handler()); err != nil {
+		return fmt.Errorf("start data platform: %w", err)
 	}
 	return nil
 }

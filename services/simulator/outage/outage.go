@@ -20,6 +20,7 @@ type Mode string
 const (
 	None    Mode = "none"
 	Down    Mode = "down"    // 503 at once, nothing is done
+	Broken  Mode = "broken"  // 500 at once; see Fault.Applied
 	Cut     Mode = "cut"     // the connection is reset, nothing is done
 	Slow    Mode = "slow"    // answered after Delay
 	Timeout Mode = "timeout" // never answered; see Fault.Applied
@@ -41,7 +42,7 @@ type Fault struct {
 	// DelayMS is the delay of slow in milliseconds (default 3000), and how long
 	// timeout keeps the caller (default 30000; then the connection is cut).
 	DelayMS int `json:"delayMs,omitempty"`
-	// Applied says whether a request that is never answered takes effect all the
+	// Applied says whether a request that is never answered, or answered 500, takes effect all the
 	// same. Absent: every second one does, which is the hardest for the caller.
 	Applied *bool `json:"applied,omitempty"`
 }
@@ -147,6 +148,13 @@ func (s *Switch) Wrap(next http.Handler) http.Handler {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusServiceUnavailable)
 			_, _ = w.Write([]byte(`{"error":{"code":"unavailable","message":"the simulator is switched to down"}}`))
+		case Broken:
+			if *f.Applied {
+				next.ServeHTTP(&unheard{header: http.Header{}}, r)
+			}
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = w.Write([]byte(`{"error":{"code":"internal","message":"the simulator is switched to broken"}}`))
 		case Cut:
 			panic(http.ErrAbortHandler)
 		case Slow:

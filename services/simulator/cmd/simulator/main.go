@@ -1,5 +1,6 @@
-// Command simulator serves the payment provider, the carrier and the inbox in
-// one process, configured by the environment; `simulator -h` lists it.
+// Command simulator serves the payment provider, the carrier, the inbox and the
+// data platform in one process, configured by the environment; `simulator -h`
+// lists it.
 package main
 
 import (
@@ -17,6 +18,7 @@ import (
 
 	"github.com/quadrille-io/quadrille/services/simulator"
 	"github.com/quadrille-io/quadrille/services/simulator/carrier"
+	"github.com/quadrille-io/quadrille/services/simulator/dataplatform"
 	"github.com/quadrille-io/quadrille/services/simulator/inbox"
 	"github.com/quadrille-io/quadrille/services/simulator/payment"
 )
@@ -34,9 +36,12 @@ type config struct {
 	CarrierDelay  time.Duration `env:"CARRIER_DELAY" envDefault:"10m"`
 	WebhookURL    string        `env:"CARRIER_WEBHOOK_URL"`
 	WebhookSecret string        `env:"CARRIER_WEBHOOK_SECRET"`
+
+	DataplatformAddr   string `env:"DATAPLATFORM_ADDR" envDefault:":9104"`
+	DataplatformSecret string `env:"DATAPLATFORM_SECRET"`
 }
 
-const usage = `simulator serves a payment provider, a carrier and a mail inbox.
+const usage = `simulator serves a payment provider, a carrier, a mail inbox and a data platform.
 
   SIMULATOR_DIR           where they keep their memory   (.quadrille/simulator)
   PAYMENT_SIMULATOR_ADDR  payment provider, HTTP         (:9101)
@@ -47,6 +52,8 @@ const usage = `simulator serves a payment provider, a carrier and a mail inbox.
   CARRIER_DELAY           until a parcel leaves          (10m)
   CARRIER_WEBHOOK_URL     told of parcels' ways          (nobody is)
   CARRIER_WEBHOOK_SECRET  signs that; required with it
+  DATAPLATFORM_ADDR       data platform, HTTP            (:9104)
+  DATAPLATFORM_SECRET     signs what it is sent          (nothing is taken)
 `
 
 func main() {
@@ -75,15 +82,18 @@ func run(ctx context.Context, out io.Writer) error {
 	s, err := simulator.Start(ctx, simulator.Config{
 		Dir:         cfg.Dir,
 		PaymentAddr: cfg.PaymentAddr, CarrierAddr: cfg.CarrierAddr,
-		InboxAddr: cfg.InboxAddr, InboxSMTPAddr: cfg.InboxSMTPAddr,
+		InboxAddr: cfg.InboxAddr, InboxSMTPAddr: cfg.InboxSMTPAddr, DataplatformAddr: cfg.DataplatformAddr,
 		Payment: payment.Config{SlowDelay: cfg.SlowDelay},
 		Carrier: carrier.Config{DispatchDelay: cfg.CarrierDelay, WebhookURL: cfg.WebhookURL, WebhookSecret: cfg.WebhookSecret},
 		Inbox:   inbox.Config{},
+
+		Dataplatform: dataplatform.Config{Secret: cfg.DataplatformSecret},
 	})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "payment %s\ncarrier %s\ninbox %s\nsmtp %s\n", s.PaymentURL, s.CarrierURL, s.InboxURL, s.SMTPAddr)
+	fmt.Fprintf(out, "payment %s\ncarrier %s\ninbox %s\nsmtp %s\ndataplatform %s\n",
+		s.PaymentURL, s.CarrierURL, s.InboxURL, s.SMTPAddr, s.DataplatformURL)
 	select {
 	case <-ctx.Done():
 		return s.Close()

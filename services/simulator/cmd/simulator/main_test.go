@@ -37,7 +37,7 @@ func spawn(t *testing.T, dir string) *process {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "SIMULATOR_TEST_RUN=1", "SIMULATOR_DIR="+dir, "PAYMENT_SIMULATOR_ADDR=127.0.0.1:0",
-		"CARRIER_SIMULATOR_ADDR=127.0.0.1:0", "INBOX_ADDR=127.0.0.1:0", "INBOX_SMTP_ADDR=127.0.0.1:0")
+		"CARRIER_SIMULATOR_ADDR=127.0.0.1:0", "INBOX_ADDR=127.0.0.1:0", "INBOX_SMTP_ADDR=127.0.0.1:0", "DATAPLATFORM_ADDR=127.0.0.1:0")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -49,11 +49,11 @@ func spawn(t *testing.T, dir string) *process {
 	p := &process{cmd: cmd, urls: map[string]string{}}
 	t.Cleanup(p.kill)
 	lines := bufio.NewScanner(out)
-	for len(p.urls) < 4 && lines.Scan() {
+	for len(p.urls) < 5 && lines.Scan() {
 		name, url, _ := strings.Cut(lines.Text(), " ")
 		p.urls[name] = url
 	}
-	if len(p.urls) < 4 {
+	if len(p.urls) < 5 {
 		t.Fatalf("not ready: %v", p.urls)
 	}
 	return p
