@@ -26,7 +26,12 @@ func OnOrderCompleted(w *World, e *orderv1.OrderCompleted, m flow.Meta) []flow.E
 // OnOrderCancelled mails that the order will not come, and why.
 func OnOrderCancelled(w *World, e *orderv1.OrderCancelled, m flow.Meta) []flow.Event {
 	reason := strings.TrimPrefix(e.GetReason().String(), "CANCEL_REASON_")
-	return mail(w, Cancelled, e.GetOrderId(), e.GetUserId(), Data{Reason: reason, At: e.GetCancelledAt().AsTime()}, m)
+	notCharged := false
+	switch e.GetUndoFrom() {
+	case orderv1.UndoFrom_UNDO_FROM_NOTHING, orderv1.UndoFrom_UNDO_FROM_STOCK, orderv1.UndoFrom_UNDO_FROM_COUPON:
+		notCharged = true // payment comes after these, and has not taken anything
+	}
+	return mail(w, Cancelled, e.GetOrderId(), e.GetUserId(), Data{Reason: reason, NotCharged: notCharged, At: e.GetCancelledAt().AsTime()}, m)
 }
 
 // OnShipmentDispatched mails where the parcel can be followed.
@@ -65,7 +70,7 @@ func mail(w *World, kind Kind, orderID, userID string, data Data, m flow.Meta) [
 	}
 	w.Mails.Put(key, row)
 	w.Call(flow.Call{Subject: orderID, Kind: CallOf(kind), Body: MailCall{
-		OrderID: orderID, UserID: userID, Kind: kind, MessageKey: "mail-" + string(kind) + "-" + orderID, Data: data,
+		OrderID: orderID, UserID: userID, Kind: kind, MessageKey: MessageKey(orderID, kind), Data: data,
 	}})
 	return nil
 }

@@ -79,3 +79,17 @@ func TestMailCall(t *testing.T) {
 		t.Errorf("reason %q", reason)
 	}
 }
+
+// Only what payment may have begun is spoken of as given back.
+func TestNotCharged(t *testing.T) {
+	t.Parallel()
+	for from, want := range map[orderv1.UndoFrom]bool{
+		orderv1.UndoFrom_UNDO_FROM_NOTHING: true, orderv1.UndoFrom_UNDO_FROM_STOCK: true, orderv1.UndoFrom_UNDO_FROM_COUPON: true,
+		orderv1.UndoFrom_UNDO_FROM_PAYMENT: false, orderv1.UndoFrom_UNDO_FROM_UNSPECIFIED: false,
+	} {
+		out := flowtest.Decide(t, Topology, &World{}, &orderv1.OrderCancelled{OrderId: "o", UndoFrom: from})
+		if got := out.Calls[0].Body.(MailCall).Data.NotCharged; got != want {
+			t.Errorf("%s: not charged %v, want %v", from, got, want)
+		}
+	}
+}

@@ -66,6 +66,9 @@ type Mail struct {
 // MailKey is the key of Mails.
 func MailKey(orderID string, k Kind) string { return orderID + "/" + string(k) }
 
+// MessageKey is what the Message-ID of a mail is made from: the same however often the mail is sent.
+func MessageKey(orderID string, k Kind) string { return "mail-" + string(k) + "-" + orderID }
+
 // Data is what a mail's text is made from: no personal data. Amounts are in the minor unit of Currency.
 type Data struct {
 	Items          []Item `json:"items,omitempty"`
@@ -76,7 +79,9 @@ type Data struct {
 	PaymentAmount int64  `json:"paymentAmount,omitempty"`
 	Currency      string `json:"currency,omitempty"`
 	// Reason of a cancellation, as the API shows it: OUT_OF_STOCK ...
-	Reason         string    `json:"reason,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	// NotCharged: the order was cancelled before anything was taken, so nothing is given back.
+	NotCharged     bool      `json:"notCharged,omitempty"`
 	Carrier        string    `json:"carrier,omitempty"`
 	TrackingNumber string    `json:"trackingNumber,omitempty"`
 	At             time.Time `json:"at"`

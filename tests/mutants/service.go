@@ -52,7 +52,7 @@ var serviceMutants = []Mutant{
 	{
 		Name: "all mails of an order are one mail", Lines: []string{"38"}, Kind: "I",
 		Rule:  "each kind of mail has a key of its own",
-		Edits: []Edit{{"services/mailer/mailer.go", `MessageKey: "mail-" + string(kind) + "-" + orderID`, `MessageKey: "mail-" + orderID`}},
+		Edits: []Edit{{"services/mailer/world.go", `return "mail-" + string(k) + "-" + orderID`, `return "mail-" + orderID`}},
 		Proof: test("./services/mailer/service", "TestOneMailPerFact"),
 	},
 	{

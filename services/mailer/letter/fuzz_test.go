@@ -16,7 +16,7 @@ func FuzzWrite(f *testing.F) {
 	f.Add("../..", "javascript:alert(1)", "xx", "{{template \"x\"}}", "\x00", "\xff", "won", int64(1)<<62, int32(1)<<30, uint8(2))
 	f.Add("%0a", "", "", "a\u202eb", "OUT_OF_STOCK", "TIMED_OUT", "JPY", int64(0), int32(0), uint8(3))
 	f.Add("o", "n", "EN-", "p", "c", "t", "KWD", int64(-1)<<63, int32(-1)<<31, uint8(4))
-	w, err := New("https://shop.example")
+	w, err := New(Config{ShopURL: "https://shop.example"})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	texttemplate "text/template"
+	"time"
 
 	"github.com/quadrille-io/quadrille/services/mailer"
 )
@@ -32,19 +33,30 @@ func Languages() []string { return []string{"en", "ko"} }
 
 // Writer writes letters. It is safe for concurrent use.
 type Writer struct {
-	shop  string
+	cfg   Config
 	words map[string]*texttemplate.Template // by language
 	text  *texttemplate.Template
 	html  *htmltemplate.Template
 }
 
-// New makes a Writer. shopURL is where customers see their orders, {shopURL}/orders/{orderId}; letters
-// have no link if it is "".
-func New(shopURL string) (*Writer, error) {
-	if u, err := url.Parse(shopURL); shopURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
-		return nil, fmt.Errorf("shop URL %q is not an http or https URL", shopURL)
+// Config of a Writer.
+type Config struct {
+	// ShopURL is where customers see their orders, {ShopURL}/orders/{orderId}; letters have no link if it is "".
+	ShopURL string
+	// Zone is the one that letters tell the time in; nil is UTC.
+	Zone *time.Location
+}
+
+// New makes a Writer.
+func New(cfg Config) (*Writer, error) {
+	if u, err := url.Parse(cfg.ShopURL); cfg.ShopURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+		return nil, fmt.Errorf("shop URL %q is not an http or https URL", cfg.ShopURL)
 	}
-	w := &Writer{shop: strings.TrimSuffix(shopURL, "/"), words: map[string]*texttemplate.Template{}}
+	cfg.ShopURL = strings.TrimSuffix(cfg.ShopURL, "/")
+	if cfg.Zone == nil {
+		cfg.Zone = time.UTC
+	}
+	w := &Writer{cfg: cfg, words: map[string]*texttemplate.Template{}}
 	for _, language := range Languages() {
 		words, err := texttemplate.New(language).Option("missingkey=error").ParseFS(files, "templates/"+language+".tmpl")
 		if err != nil {
@@ -64,17 +76,16 @@ func New(shopURL string) (*Writer, error) {
 
 // page is what both templates show.
 type page struct {
-	Language   string
-	Subject    string
-	Greeting   string
-	Lead       string
-	OrderLabel string
-	OrderID    string
-	Items      []line
-	Facts      []fact
-	Link       string
-	LinkLabel  string
-	Footer     string
+	Language            string
+	Subject, Title      string
+	Greeting, Lead      string
+	OrderLabel, OrderID string
+	WhenLabel, When     string
+	Items               []line
+	Sums                []fact // what comes to and off the items, and what is paid
+	Facts               []fact
+	Link, LinkLabel     string
+	Footer              string
 }
 
 type line struct {
@@ -83,7 +94,10 @@ type line struct {
 	Amount   string
 }
 
-type fact struct{ Label, Value string }
+type fact struct {
+	Label, Value string
+	Total        bool
+}
 
 // Write writes the letter of a mail to somebody of that name (may be "") and language (BCP 47).
 func (w *Writer) Write(mail mailer.MailCall, name, language string) (Letter, error) {
@@ -92,11 +106,13 @@ func (w *Writer) Write(mail mailer.MailCall, name, language string) (Letter, err
 	if words == nil {
 		primary, words = Fallback, w.words[Fallback]
 	}
-	v := &vocabulary{words: words}
+	v := &vocabulary{language: primary, words: words}
 	p := v.page(mail, name)
-	p.Language = primary
-	if w.shop != "" {
-		p.Link, p.LinkLabel = w.shop+"/orders/"+url.PathEscape(mail.OrderID), v.say("link", nil)
+	if at := mail.Data.At; !at.IsZero() {
+		p.WhenLabel, p.When = v.say("when", nil), Date(at.In(w.cfg.Zone), primary)
+	}
+	if w.cfg.ShopURL != "" {
+		p.Link, p.LinkLabel = w.cfg.ShopURL+"/orders/"+url.PathEscape(mail.OrderID), v.say("link", nil)
 	}
 	if v.err != nil {
 		return Letter{}, fmt.Errorf("write a letter %q in %s: %w", mail.Kind, primary, v.err)
@@ -110,8 +126,9 @@ func (w *Writer) Write(mail mailer.MailCall, name, language string) (Letter, err
 
 // vocabulary is one language's words, and the first that was missing.
 type vocabulary struct {
-	words *texttemplate.Template
-	err   error
+	language string
+	words    *texttemplate.Template
+	err      error
 }
 
 func (v *vocabulary) say(word string, data any) string {
@@ -124,30 +141,34 @@ func (v *vocabulary) say(word string, data any) string {
 
 func (v *vocabulary) page(mail mailer.MailCall, name string) page {
 	d, kind := mail.Data, string(mail.Kind)
-	about := map[string]string{"OrderID": mail.OrderID, "Name": name, "Reason": ""}
+	about := map[string]any{"OrderID": mail.OrderID, "Name": name, "Reason": "", "NotCharged": d.NotCharged}
 	if d.Reason != "" {
 		about["Reason"] = v.reason(d.Reason)
 	}
 	p := page{
-		Subject: v.say(kind+".subject", about), Lead: v.say(kind+".lead", about), Greeting: v.say("greeting", about),
-		OrderLabel: v.say("order", nil), OrderID: mail.OrderID, Footer: v.say("footer", nil),
+		Language: v.language, Subject: v.say(kind+".subject", about), Title: v.say(kind+".title", about), Lead: v.say(kind+".lead", about),
+		Greeting: v.say("greeting", about), OrderLabel: v.say("order", nil), OrderID: mail.OrderID, Footer: v.say("footer", nil),
 	}
 	for _, item := range d.Items {
-		p.Items = append(p.Items, line{item.ProductName, item.Quantity, Money(int64(item.Quantity)*item.ProductPrice, d.Currency)})
+		p.Items = append(p.Items, line{item.ProductName, item.Quantity, v.money(int64(item.Quantity)*item.ProductPrice, d)})
 	}
-	tell := func(is bool, label, value string) {
+	tell := func(to *[]fact, is bool, label, value string, total bool) {
 		if is {
-			p.Facts = append(p.Facts, fact{v.say(label, nil), value})
+			*to = append(*to, fact{v.say(label, nil), value, total})
 		}
 	}
-	tell(d.DiscountAmount > 0, "discount", Money(-d.DiscountAmount, d.Currency))
-	tell(d.DeliveryFee > 0, "delivery", Money(d.DeliveryFee, d.Currency))
-	tell(d.PointAmount > 0, "points", group(d.PointAmount))
-	tell(mail.Kind == mailer.Completed, "paid", Money(d.PaymentAmount, d.Currency))
-	tell(mail.Kind == mailer.Refunded, "refund", Money(d.PaymentAmount, d.Currency))
-	tell(d.Carrier != "", "carrier", d.Carrier)
-	tell(d.TrackingNumber != "", "tracking", d.TrackingNumber)
+	tell(&p.Sums, d.DiscountAmount > 0, "discount", v.money(-d.DiscountAmount, d), false)
+	tell(&p.Sums, d.DeliveryFee > 0, "delivery", v.money(d.DeliveryFee, d), false)
+	tell(&p.Sums, d.PointAmount > 0, "points", points(d.PointAmount, v.language), false)
+	tell(&p.Sums, mail.Kind == mailer.Completed, "paid", v.money(d.PaymentAmount, d), true)
+	tell(&p.Sums, mail.Kind == mailer.Refunded, "refund", v.money(d.PaymentAmount, d), true)
+	tell(&p.Facts, d.Carrier != "", "carrier", d.Carrier, false)
+	tell(&p.Facts, d.TrackingNumber != "", "tracking", d.TrackingNumber, false)
 	return p
+}
+
+func (v *vocabulary) money(amount int64, d mailer.Data) string {
+	return Money(amount, d.Currency, v.language)
 }
 
 // reason says why an order was cancelled; one that this version has no words for is left out: the mail

@@ -15,8 +15,9 @@ var digits = map[string]int{
 // symbols that nobody takes for another currency's.
 var symbols = map[string]string{"KRW": "₩", "EUR": "€", "GBP": "£", "JPY": "¥"}
 
-// Money shows an amount in a currency's minor unit: 10050 KRW is ₩10,050, 10050 CHF is CHF 100.50.
-func Money(amount int64, currency string) string {
+// Money shows an amount in a currency's minor unit as the language writes it: 10050 KRW is ₩10,050 in English and
+// 10,050원 in Korean, 10050 CHF is CHF 100.50 in both. Other languages read English.
+func Money(amount int64, currency, language string) string {
 	n, known := digits[currency]
 	if !known {
 		n = 2
@@ -30,18 +31,28 @@ func Money(amount int64, currency string) string {
 	if fraction != "" {
 		whole += "." + fraction
 	}
-	symbol := symbols[currency]
-	if symbol == "" && currency != "" {
-		symbol = currency + " "
+	switch symbol := symbols[currency]; {
+	case language == "ko" && currency == "KRW":
+		whole += "원"
+	case symbol != "":
+		whole = symbol + whole
+	case currency != "":
+		whole = currency + " " + whole
 	}
 	if negative {
-		return "-" + symbol + whole
+		return "-" + whole
 	}
-	return symbol + whole
+	return whole
 }
 
-// group shows a number with its thousands apart.
-func group(n int64) string { return grouped(strconv.FormatInt(n, 10)) }
+// points shows a number of points, with the thousands apart.
+func points(n int64, language string) string {
+	text := grouped(strconv.FormatInt(n, 10))
+	if language == "ko" {
+		return text + "P"
+	}
+	return text
+}
 
 func grouped(digits string) string {
 	for i := len(digits) - 3; i > 0; i -= 3 {

@@ -24,6 +24,7 @@ const members = `[
 	{"memberId": "kim", "name": "김철수", "email": "kim@shop.example", "language": "ko-KR"},
 	{"memberId": "lee", "name": "Lee", "email": "lee@shop.example", "language": "en"},
 	{"memberId": "gone", "name": "Gone", "email": "bounce@shop.example", "language": "en"},
+	{"memberId": "evil", "name": "Eve\r\nBcc: thief@shop.example\r\n\r\n<b>", "email": "eve@shop.example", "language": "en\r\nX-Evil: 1"},
 	{"memberId": "grey", "name": "Grey", "email": "greylist@shop.example", "language": "en"}
 ]`
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strconv"
 	"time"
+	_ "time/tzdata" // containers have none
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -43,6 +44,8 @@ type Config struct {
 	MailFrom string `env:"MAIL_FROM"`
 	// ShopURL is where customers see their orders, {ShopURL}/orders/{orderId}; mails have no link without.
 	ShopURL string `env:"SHOP_URL"`
+	// ShopTimeZone is the one that mails tell the time in: Asia/Seoul.
+	ShopTimeZone string `env:"SHOP_TIME_ZONE" envDefault:"UTC"`
 	// MembersFile holds the seeded members' contact data; see package member.
 	MembersFile string `env:"MEMBERS_FILE"`
 }
@@ -59,10 +62,18 @@ func (c *Config) Validate() error {
 	if c.SMTPTimeout <= 0 || c.SMTPTimeout > longestTimeout {
 		errs = append(errs, fmt.Errorf("SMTP_TIMEOUT: %s is not within 0 and %s", c.SMTPTimeout, longestTimeout))
 	}
-	if _, err := letter.New(c.ShopURL); err != nil {
-		errs = append(errs, fmt.Errorf("SHOP_URL: %w", err))
+	if _, err := c.writer(); err != nil {
+		errs = append(errs, fmt.Errorf("SHOP_URL, SHOP_TIME_ZONE: %w", err))
 	}
 	return errors.Join(errs...)
+}
+
+func (c *Config) writer() (*letter.Writer, error) {
+	zone, err := time.LoadLocation(c.ShopTimeZone)
+	if err != nil {
+		return nil, fmt.Errorf("find the shop's time zone: %w", err)
+	}
+	return letter.New(letter.Config{ShopURL: c.ShopURL, Zone: zone})
 }
 
 func (c *Config) sender() (*smtp.Sender, error) {
@@ -114,7 +125,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer sender.Close()
-	writer, err := letter.New(cfg.ShopURL)
+	writer, err := cfg.writer()
 	if err != nil {
 		return err
 	}

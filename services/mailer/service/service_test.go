@@ -45,7 +45,7 @@ func TestOneMailPerFact(t *testing.T) {
 	r.await("order-kim", all)
 	r.await("order-lee", all)
 	for to, words := range map[string][]string{
-		"kim@shop.example": {"김철수 님", "품절된", "₩10,050", "SIM1", "https://shop.example/orders/order-kim"},
+		"kim@shop.example": {"김철수 님", "품절된", "10,050원", "SIM1", "https://shop.example/orders/order-kim"},
 		"lee@shop.example": {"Dear Lee", "sold out", "₩10,050", "SIM1", "https://shop.example/orders/order-lee"},
 	} {
 		mails := r.received(to)
@@ -177,7 +177,7 @@ func TestConfig(t *testing.T) {
 	}
 	for variable, bad := range map[string]string{
 		"SMTP_ADDR": "mail.example", "SMTP_SECURITY": "ssl", "MAIL_FROM": "shop", "SMTP_TIMEOUT": "1m", "SHOP_URL": "shop.example",
-		"SMTP_CA_FILE": "/nowhere/authority.pem", "SMTP_CONNECTIONS": "0",
+		"SMTP_CA_FILE": "/nowhere/authority.pem", "SMTP_CONNECTIONS": "0", "SHOP_TIME_ZONE": "Nowhere/Town",
 	} {
 		env := map[string]string{variable: bad}
 		for k, v := range good {

@@ -1,9 +1,17 @@
 package service_test
 
 import (
+	"maps"
+	"net/mail"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
+	shippingv1 "github.com/quadrille-io/quadrille/proto/quadrille/shipping/v1"
 	"github.com/quadrille-io/quadrille/services/internal/rig"
 	"github.com/quadrille-io/quadrille/services/simulator/inbox"
 )
@@ -44,5 +52,36 @@ func TestGreylisted(t *testing.T) {
 	}
 	if mails := r.received("greylist@shop.example"); len(mails) != 1 || mails[0].Deliveries != 1 {
 		t.Errorf("received %+v", mails)
+	}
+}
+
+// Whatever a member, a product or a carrier is called, the mail has the headers that it has, goes to the one receiver
+// that it is for, and shows the name as a name.
+func TestNamesAddNoHeaders(t *testing.T) {
+	t.Parallel()
+	r := prepare(t)
+	r.start()
+	const evil = "x\r\nBcc: thief@shop.example\r\n\r\n.\r\nMAIL FROM:<thief@shop.example>\r\n"
+	r.publish("order-1", 1, &orderv1.OrderCompleted{
+		OrderId: "order-1", UserId: "evil", PaymentAmount: 1, Currency: "KRW\r\nX-Evil: 1", CompletedAt: timestamppb.Now(),
+		OrderItems: []*orderv1.OrderItem{{ProductId: "p", ProductName: evil, Quantity: 1, ProductPrice: 1}},
+	}, &shippingv1.ShipmentDispatched{OrderId: "order-1", UserId: "evil", Carrier: evil, TrackingNumber: evil, DispatchedAt: timestamppb.Now()})
+	r.await("order-1", map[string]string{"completed": "SENT", "dispatched": "SENT"})
+	mails := r.received("")
+	if len(mails) != 2 {
+		t.Fatalf("%d mails, want 2", len(mails))
+	}
+	known := []string{"Auto-Submitted", "Content-Type", "Date", "From", "Message-Id", "Mime-Version", "Subject", "To"}
+	for _, m := range mails {
+		if names := slices.Sorted(maps.Keys(m.Headers)); !slices.Equal(names, known) {
+			t.Errorf("headers %v, want %v", names, known)
+		}
+		to, err := mail.ParseAddressList(m.Headers["To"][0])
+		if len(m.To) != 1 || m.To[0] != "eve@shop.example" || err == nil && (len(to) != 1 || to[0].Address != "eve@shop.example") {
+			t.Errorf("to %v %v, %v", m.To, m.Headers["To"], err)
+		}
+		if strings.ContainsAny(m.Subject, "\r\n") || strings.Contains(m.HTML, "<b>") || !strings.Contains(m.Text, "thief@shop.example") {
+			t.Errorf("%q\n%s\n%s", m.Subject, m.Text, m.HTML)
+		}
 	}
 }
