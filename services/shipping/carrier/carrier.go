@@ -43,12 +43,23 @@ const (
 	Booked     State = "BOOKED"     // has not left
 	Cancelled  State = "CANCELLED"  // taken back before it left
 	Dispatched State = "DISPATCHED" // on its way
-	Delivered  State = "DELIVERED"
-	Lost       State = "LOST"
+	// OutForDelivery: in the van that brings it to its receiver.
+	OutForDelivery State = "OUT_FOR_DELIVERY"
+	// Undeliverable: something is the matter with it that needs a person (nobody there, damaged, held). It may still arrive.
+	Undeliverable State = "UNDELIVERABLE"
+	Delivered     State = "DELIVERED"
+	Lost          State = "LOST"
+	Returned      State = "RETURNED" // on its way back, or back
 )
 
 // OnItsWay says whether the parcel has left: then a cancel is refused.
-func (s State) OnItsWay() bool { return s == Dispatched || s == Delivered || s == Lost }
+func (s State) OnItsWay() bool {
+	switch s {
+	case Dispatched, OutForDelivery, Undeliverable, Delivered, Lost, Returned:
+		return true
+	}
+	return false
+}
 
 // Carrier is a parcel carrier. Every call is made once (no repetition inside)
 // and is bounded by the adapter's time-out.
@@ -102,7 +113,41 @@ type Booking struct {
 	BookingID      string
 	TrackingNumber string
 	Reason         string
+	// Checkpoints are what was noted of the parcel since it left, as far as the carrier tells.
+	Checkpoints []Checkpoint
 }
+
+// The words of a Checkpoint that are no State. The parcel is on its way.
+const (
+	InTransit      = "IN_TRANSIT"      // moved from one place to the next
+	AttemptFailed  = "ATTEMPT_FAILED"  // its receiver was not met; it will be tried again
+	AwaitsReceiver = "AWAITS_RECEIVER" // to be fetched from a counter or a locker
+)
+
+// Checkpoint is one thing that was noted of a parcel on its way.
+type Checkpoint struct {
+	// Status is a State for which OnItsWay holds, or one of the words above.
+	Status string
+	At     time.Time
+	// Location is the name of a place, "" where it is not told: printable, at most 100 characters.
+	Location string
+}
+
+// MaxLocation is the most characters of a Checkpoint's location.
+const MaxLocation = 100
+
+// Tracker says how parcels stand that a carrier has booked: the carrier itself, or an aggregator that is told a parcel's
+// number. It only reads, so a call without an outcome is simply made again later.
+type Tracker interface {
+	// Name is the tracker's word in the tracking history.
+	Name() string
+	// Track says how a parcel stands: a state for which OnItsWay holds once it has left; anything else says that nothing
+	// is known of that.
+	Track(ctx context.Context, p Parcel) (Booking, error)
+}
+
+// Parcel names one that was booked.
+type Parcel struct{ OrderID, BookingID, TrackingNumber string }
 
 // Event is a webhook: ids and the state it tells of. Events come late, again
 // and in any order.
@@ -110,6 +155,6 @@ type Event struct {
 	ID         string // of the webhook
 	BookingID  string
 	OrderID    string
-	State      State // Dispatched, Delivered or Lost
+	State      State // one for which OnItsWay holds
 	OccurredAt time.Time
 }
