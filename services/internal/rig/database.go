@@ -53,6 +53,32 @@ func (s *Statements) During(do func()) int {
 	return int(s.n.Load() - before)
 }
 
+// TraceBatchStart implements pgx.BatchTracer.
+func (s *Statements) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	return ctx
+}
+
+// TraceBatchQuery implements pgx.BatchTracer.
+func (s *Statements) TraceBatchQuery(ctx context.Context, conn *pgx.Conn, asked pgx.TraceBatchQueryData) {
+	s.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: asked.SQL})
+}
+
+// TraceBatchEnd implements pgx.BatchTracer.
+func (s *Statements) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+
+// Transact runs do in a transaction as the engine's and commits it; t may be a test or one run of a property.
+func Transact(t interface {
+	Helper()
+	Fatal(args ...any)
+}, pool *pgxpool.Pool, do func(context.Context, *pg.Tx) error,
+) {
+	t.Helper()
+	ctx := context.Background()
+	if err := pg.Transact(ctx, pool, func(tx *pg.Tx) error { return do(ctx, tx) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // InTx runs do in a transaction and commits it; t may be a test or one run of a property.
 func InTx(t interface {
 	Helper()

@@ -1,13 +1,12 @@
 package store
 
 import (
-	"context"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/services/stock"
 )
 
@@ -22,21 +21,13 @@ func scanProduct(row pgx.CollectableRow) (stock.Product, error) {
 
 // loadProducts locks the rows: the quantity that a decision sees is the quantity until COMMIT. ORDER BY
 // in a locking SELECT is safe here because the key never changes while one waits for a row.
-func loadProducts(ctx context.Context, tx pgx.Tx, w *stock.World, ids []string) error {
+func loadProducts(b *pg.Batch, w *stock.World, ids []string) {
 	if len(ids) == 0 {
-		return nil
+		return
 	}
-	rows, err := tx.Query(ctx, `
+	pg.Collect(b, "load products", scanProduct, func(p stock.Product) { w.Products.Loaded(p.ProductID, p) }, `
 		SELECT `+productColumns+`
 		FROM product WHERE product_id = ANY($1) ORDER BY product_id FOR NO KEY UPDATE`, ids)
-	if err != nil {
-		return err
-	}
-	products, err := pgx.CollectRows(rows, scanProduct)
-	for _, p := range products {
-		w.Products.Loaded(p.ProductID, p)
-	}
-	return err
 }
 
 // productRows are the arrays of one set-wise statement.
@@ -57,7 +48,7 @@ func (a *productRows) add(p stock.Product) {
 }
 
 // saveProducts writes each product once however many orders of the batch took from it.
-func saveProducts(ctx context.Context, tx pgx.Tx, changes []flow.Change[string, stock.Product]) error {
+func saveProducts(b *pg.Batch, changes []flow.Change[string, stock.Product]) {
 	var fresh, changed productRows
 	for _, c := range changes {
 		if c.New {
@@ -67,25 +58,20 @@ func saveProducts(ctx context.Context, tx pgx.Tx, changes []flow.Change[string, 
 		}
 	}
 	if len(fresh.ids) > 0 {
-		if _, err := tx.Exec(ctx, `
+		b.Queue("add products", `
 			INSERT INTO product (`+productColumns+`)
 			SELECT `+productColumns+`
 			FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::boolean[], $9::timestamptz[], $10::timestamptz[])
 			     AS k(`+productColumns+`)`,
-			fresh.ids, fresh.names, fresh.prices, fresh.currencies, fresh.quantities, fresh.received, fresh.corrections, fresh.onSale, fresh.created, fresh.updated); err != nil {
-			return fmt.Errorf("add %d: %w", len(fresh.ids), err)
-		}
+			fresh.ids, fresh.names, fresh.prices, fresh.currencies, fresh.quantities, fresh.received, fresh.corrections, fresh.onSale, fresh.created, fresh.updated)
 	}
 	if len(changed.ids) > 0 {
-		if _, err := tx.Exec(ctx, `
+		b.Queue("change products", `
 			UPDATE product p SET name = k.name, price = k.price, currency = k.currency, quantity = k.quantity,
 			                     received = k.received, corrections = k.corrections, on_sale = k.on_sale, updated_at = k.updated_at
 			FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::boolean[], $9::timestamptz[])
 			     AS k(product_id, name, price, currency, quantity, received, corrections, on_sale, updated_at)
 			WHERE p.product_id = k.product_id`,
-			changed.ids, changed.names, changed.prices, changed.currencies, changed.quantities, changed.received, changed.corrections, changed.onSale, changed.updated); err != nil {
-			return fmt.Errorf("change %d: %w", len(changed.ids), err)
-		}
+			changed.ids, changed.names, changed.prices, changed.currencies, changed.quantities, changed.received, changed.corrections, changed.onSale, changed.updated)
 	}
-	return nil
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/services/stock"
 )
 
@@ -44,27 +44,27 @@ func decodeItems(text []byte) ([]stock.Item, error) {
 	return items, nil
 }
 
-func loadReservations(ctx context.Context, tx pgx.Tx, w *stock.World, ids []string) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	rows, err := tx.Query(ctx, `
-		SELECT order_id, user_id, state, items, created_at, updated_at
-		FROM reservation WHERE order_id = ANY($1) ORDER BY order_id`, ids)
-	if err != nil {
-		return err
-	}
+func scanReservation(row pgx.CollectableRow) (stock.Reservation, error) {
 	var r stock.Reservation
 	var text []byte
-	_, err = pgx.ForEachRow(rows, []any{&r.OrderID, &r.UserID, &r.State, &text, &r.CreatedAt, &r.UpdatedAt}, func() error {
-		if r.Items, err = decodeItems(text); err != nil {
-			return fmt.Errorf("reservation of %s: %w", r.OrderID, err)
-		}
-		r.CreatedAt, r.UpdatedAt = r.CreatedAt.UTC(), r.UpdatedAt.UTC()
-		w.Reservations.Loaded(r.OrderID, r)
-		return nil
-	})
-	return err
+	err := row.Scan(&r.OrderID, &r.UserID, &r.State, &text, &r.CreatedAt, &r.UpdatedAt)
+	if err != nil {
+		return r, err
+	}
+	if r.Items, err = decodeItems(text); err != nil {
+		return r, fmt.Errorf("reservation of %s: %w", r.OrderID, err)
+	}
+	r.CreatedAt, r.UpdatedAt = r.CreatedAt.UTC(), r.UpdatedAt.UTC()
+	return r, nil
+}
+
+func loadReservations(b *pg.Batch, w *stock.World, ids []string) {
+	if len(ids) == 0 {
+		return
+	}
+	pg.Collect(b, "load reservations", scanReservation, func(r stock.Reservation) { w.Reservations.Loaded(r.OrderID, r) }, `
+		SELECT order_id, user_id, state, items, created_at, updated_at
+		FROM reservation WHERE order_id = ANY($1) ORDER BY order_id`, ids)
 }
 
 // reservationRows are the arrays of one set-wise statement.
@@ -83,7 +83,7 @@ func (a *reservationRows) add(r stock.Reservation) error {
 	return nil
 }
 
-func saveReservations(ctx context.Context, tx pgx.Tx, changes []flow.Change[string, stock.Reservation]) error {
+func saveReservations(b *pg.Batch, changes []flow.Change[string, stock.Reservation]) error {
 	var fresh, changed reservationRows
 	for _, c := range changes {
 		rows := &changed
@@ -95,22 +95,18 @@ func saveReservations(ctx context.Context, tx pgx.Tx, changes []flow.Change[stri
 		}
 	}
 	if len(fresh.orders) > 0 {
-		if _, err := tx.Exec(ctx, `
+		b.Queue("add reservations", `
 			INSERT INTO reservation (order_id, user_id, state, items, created_at, updated_at)
 			SELECT order_id, user_id, state, items::jsonb, created_at, updated_at
 			FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[])
 			     AS k(order_id, user_id, state, items, created_at, updated_at)`,
-			fresh.orders, fresh.users, fresh.states, fresh.items, fresh.created, fresh.updated); err != nil {
-			return fmt.Errorf("add %d: %w", len(fresh.orders), err)
-		}
+			fresh.orders, fresh.users, fresh.states, fresh.items, fresh.created, fresh.updated)
 	}
 	if len(changed.orders) > 0 {
-		if _, err := tx.Exec(ctx, `
+		b.Queue("change reservations", `
 			UPDATE reservation r SET state = k.state, items = k.items::jsonb, updated_at = k.updated_at
 			FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) AS k(order_id, state, items, updated_at)
-			WHERE r.order_id = k.order_id`, changed.orders, changed.states, changed.items, changed.updated); err != nil {
-			return fmt.Errorf("change %d: %w", len(changed.orders), err)
-		}
+			WHERE r.order_id = k.order_id`, changed.orders, changed.states, changed.items, changed.updated)
 	}
 	return nil
 }

@@ -5,11 +5,8 @@ package store
 import (
 	"context"
 	"embed"
-	"fmt"
 	"maps"
 	"slices"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/pkg/pg"
@@ -29,15 +26,17 @@ func Migrate(ctx context.Context, url string) error {
 type Store struct{}
 
 // Load brings the reservations of the batch's orders and then, locked, every product that is named by
-// an order, a reservation or an operator.
+// an order, an operator or the reservation of an order that is undone. An order that comes names its
+// products itself, so that it takes one batch; for an undo the reservation has to be read first.
 //
 // Reservations are not locked: a reservation is about one order, and whoever decides about an order
 // holds that order's subject lock, taken before this and kept until COMMIT. Products are shared by
-// orders, so their rows are the lock. They come last and in key order: all that a batch waits for
-// before them it waits for without holding a product that others want.
-func (Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*stock.World, error) {
-	w := &stock.World{}
+// orders, so their rows are the lock. They come last, in one statement and in key order: all that a
+// batch waits for before them it waits for without holding a product that others want.
+func (Store) Load(ctx context.Context, tx *pg.Tx, in []flow.Input) (*stock.World, error) {
+	w, b := &stock.World{}, &pg.Batch{}
 	orders, products := map[string]struct{}{}, map[string]struct{}{}
+	undone := false
 	for _, i := range in {
 		switch msg := i.Msg.(type) {
 		case stock.List, stock.Restock, stock.Recount, stock.Change:
@@ -48,30 +47,32 @@ func (Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*stock.World
 				products[item.GetProductId()] = struct{}{}
 			}
 		default:
-			orders[i.Subject] = struct{}{}
+			orders[i.Subject], undone = struct{}{}, true
 		}
 	}
-	if err := loadReservations(ctx, tx, w, slices.Sorted(maps.Keys(orders))); err != nil {
-		return nil, fmt.Errorf("load reservations: %w", err)
-	}
-	for _, reservation := range w.Reservations.All() {
-		for _, item := range reservation.Items {
-			products[item.ProductID] = struct{}{}
+	loadReservations(b, w, sorted(orders))
+	if undone {
+		if err := tx.Send(ctx, b); err != nil {
+			return nil, err
+		}
+		b = &pg.Batch{}
+		for _, reservation := range w.Reservations.All() {
+			for _, item := range reservation.Items {
+				products[item.ProductID] = struct{}{}
+			}
 		}
 	}
-	if err := loadProducts(ctx, tx, w, slices.Sorted(maps.Keys(products))); err != nil {
-		return nil, fmt.Errorf("load products: %w", err)
-	}
-	return w, nil
+	loadProducts(b, w, sorted(products))
+	return w, tx.Send(ctx, b)
 }
 
+func sorted(set map[string]struct{}) []string { return slices.Sorted(maps.Keys(set)) }
+
 // Save writes what changed: at most an INSERT and an UPDATE per table.
-func (Store) Save(ctx context.Context, tx pgx.Tx, w *stock.World) error {
-	if err := saveReservations(ctx, tx, w.Reservations.Changed()); err != nil {
-		return fmt.Errorf("save reservations: %w", err)
+func (Store) Save(b *pg.Batch, w *stock.World) error {
+	if err := saveReservations(b, w.Reservations.Changed()); err != nil {
+		return err
 	}
-	if err := saveProducts(ctx, tx, w.Products.Changed()); err != nil {
-		return fmt.Errorf("save products: %w", err)
-	}
+	saveProducts(b, w.Products.Changed())
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
 	"github.com/quadrille-io/quadrille/services/internal/rig"
@@ -78,11 +79,9 @@ func TestRoundTrip(t *testing.T) {
 		for _, x := range rapid.SliceOfN(reservations(), 1, 5).Draw(r, "reservations") {
 			first.Reservations.Put(x.OrderID, x)
 		}
-		rig.InTx(r, pool, func(ctx context.Context, tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, `TRUNCATE product, reservation`); err != nil {
-				return err
-			}
-			return store.Store{}.Save(ctx, tx, first)
+		rig.Transact(r, pool, func(_ context.Context, tx *pg.Tx) error {
+			tx.Last().Queue("empty the tables", `TRUNCATE product, reservation`)
+			return store.Store{}.Save(tx.Last(), first)
 		})
 		second := reload(r, pool, first)
 		equal(r, first, second)
@@ -97,7 +96,7 @@ func TestRoundTrip(t *testing.T) {
 			x.OrderID, x.UserID, x.CreatedAt = id, old.UserID, old.CreatedAt
 			second.Reservations.Put(id, x)
 		}
-		rig.InTx(r, pool, func(ctx context.Context, tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, second) })
+		rig.Transact(r, pool, func(_ context.Context, tx *pg.Tx) error { return store.Store{}.Save(tx.Last(), second) })
 		equal(r, second, reload(r, pool, second))
 	})
 }
@@ -119,7 +118,7 @@ func reload(t fataler, pool *pgxpool.Pool, w *stock.World) *stock.World {
 		in = append(in, flow.Input{Subject: id, Msg: &orderv1.OrderCancelled{OrderId: id}})
 	}
 	var loaded *stock.World
-	rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) (err error) {
+	rig.Transact(t, pool, func(ctx context.Context, tx *pg.Tx) (err error) {
 		loaded, err = store.Store{}.Load(ctx, tx, in)
 		return err
 	})
@@ -157,7 +156,7 @@ func seed(t fataler, pool *pgxpool.Pool, id string, quantity int64) {
 		ProductID: id, Name: "Lamp " + id, Price: 1000, Currency: "KRW", Quantity: quantity, OnSale: true,
 		CreatedAt: time.UnixMicro(1), UpdatedAt: time.UnixMicro(1),
 	})
-	rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, w) })
+	rig.Transact(t, pool, func(_ context.Context, tx *pg.Tx) error { return store.Store{}.Save(tx.Last(), w) })
 }
 
 func created(order, product string, quantity int32) flow.Input {
@@ -169,7 +168,7 @@ func created(order, product string, quantity int32) flow.Input {
 // apply does what the engine does with a batch, without its own tables.
 func apply(t fataler, pool *pgxpool.Pool, in ...flow.Input) (emitted []flow.Emission) {
 	t.Helper()
-	rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error {
+	rig.Transact(t, pool, func(ctx context.Context, tx *pg.Tx) error {
 		emitted = nil
 		w, err := store.Store{}.Load(ctx, tx, in)
 		if err != nil {
@@ -183,7 +182,7 @@ func apply(t fataler, pool *pgxpool.Pool, in ...flow.Input) (emitted []flow.Emis
 			}
 			emitted = append(emitted, out.Events...)
 		}
-		return store.Store{}.Save(ctx, tx, w)
+		return store.Store{}.Save(tx.Last(), w)
 	})
 	return emitted
 }
