@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/quadrille-io/quadrille/pkg/host"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/services/coupon"
 	"github.com/quadrille-io/quadrille/services/reconcile/book"
 )
@@ -59,21 +60,18 @@ func policyBook(ctx context.Context, tx pgx.Tx, q host.BookQuery) ([]book.Policy
 
 // loadCounted counts coupons under the lock on their policies: a statement of its own, after it, so that it
 // sees what the last holder of the lock issued.
-func loadCounted(ctx context.Context, tx pgx.Tx, w *coupon.World, policies []string) error {
+func loadCounted(b *pg.Batch, w *coupon.World, policies []string) {
 	if len(policies) == 0 {
-		return nil
+		return
 	}
-	rows, err := tx.Query(ctx, `SELECT policy_id, count(*) FROM coupon WHERE policy_id = ANY($1) GROUP BY policy_id`, policies)
-	if err != nil {
-		return fmt.Errorf("count coupons of %d policies: %w", len(policies), err)
-	}
-	var policy string
-	var n int64
-	if _, err := pgx.ForEachRow(rows, []any{&policy, &n}, func() error {
-		w.Counted.Loaded(policy, n)
-		return nil
-	}); err != nil {
-		return fmt.Errorf("count coupons of %d policies: %w", len(policies), err)
-	}
-	return nil
+	b.Queue("count coupons", `SELECT policy_id, count(*) FROM coupon WHERE policy_id = ANY($1) GROUP BY policy_id`, policies).
+		Query(func(rows pgx.Rows) error {
+			var policy string
+			var n int64
+			_, err := pgx.ForEachRow(rows, []any{&policy, &n}, func() error {
+				w.Counted.Loaded(policy, n)
+				return nil
+			})
+			return err
+		})
 }

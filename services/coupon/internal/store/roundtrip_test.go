@@ -8,11 +8,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"pgregory.net/rapid"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	paymentv1 "github.com/quadrille-io/quadrille/proto/quadrille/payment/v1"
 	"github.com/quadrille-io/quadrille/services/coupon"
 	"github.com/quadrille-io/quadrille/services/coupon/internal/store"
@@ -102,15 +102,10 @@ func TestRoundTrip(t *testing.T) {
 
 func save(r *rapid.T, pool *pgxpool.Pool, w *coupon.World, before string) {
 	r.Helper()
-	err := pgx.BeginFunc(context.Background(), pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(context.Background(), before); err != nil {
-			return err
-		}
-		return store.Store{}.Save(context.Background(), tx, w)
+	rig.Transact(r, pool, func(_ context.Context, tx *pg.Tx) error {
+		tx.Last().Queue("before", before)
+		return store.Store{}.Save(tx.Last(), w)
 	})
-	if err != nil {
-		r.Fatal(err)
-	}
 }
 
 // reload loads every row of w by inputs that need them.
@@ -123,13 +118,10 @@ func reload(r *rapid.T, pool *pgxpool.Pool, w *coupon.World) (loaded *coupon.Wor
 	for id, c := range w.Coupons.All() {
 		in = append(in, input(decreased("looks-"+id, c.UserID, id)))
 	}
-	err := pgx.BeginFunc(context.Background(), pool, func(tx pgx.Tx) (err error) {
-		loaded, err = store.Store{}.Load(context.Background(), tx, in)
+	rig.Transact(r, pool, func(ctx context.Context, tx *pg.Tx) (err error) {
+		loaded, err = store.Store{}.Load(ctx, tx, in)
 		return err
 	})
-	if err != nil {
-		r.Fatal(err)
-	}
 	return loaded
 }
 

@@ -1,33 +1,27 @@
 package store
 
 import (
-	"context"
-	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/services/coupon"
 )
 
 // Save writes what changed: one statement per table, two for the table of spent coupons.
-func (Store) Save(ctx context.Context, tx pgx.Tx, w *coupon.World) error {
-	if err := saveUses(ctx, tx, w); err != nil {
-		return err
-	}
-	if err := saveCoupons(ctx, tx, w); err != nil {
-		return err
-	}
-	return savePolicies(ctx, tx, w)
+func (Store) Save(b *pg.Batch, w *coupon.World) error {
+	saveUses(b, w)
+	saveCoupons(b, w)
+	savePolicies(b, w)
+	return nil
 }
 
 // saveUses also gives back what the uses that ended had spent. It deletes by coupon and order: a coupon
 // that was handed to another order without the first one's use having ended stays, and coupon_used_once
 // refuses the second.
-func saveUses(ctx context.Context, tx pgx.Tx, w *coupon.World) error {
+func saveUses(b *pg.Batch, w *coupon.World) {
 	changed := w.Uses.Changed()
 	if len(changed) == 0 {
-		return nil
+		return
 	}
 	n := len(changed)
 	orders, users, states := make([]string, n), make([]string, n), make([]string, n)
@@ -46,7 +40,7 @@ func saveUses(ctx context.Context, tx pgx.Tx, w *coupon.World) error {
 			}
 		}
 	}
-	if _, err := tx.Exec(ctx, `
+	b.Queue("save uses", `
 		INSERT INTO coupon_use AS u (order_id, user_id, state, coupon_ids, discount, created_at, updated_at)
 		SELECT k.order_id, k.user_id, k.state, coalesce(c.ids, '{}'), k.discount, k.created_at, k.updated_at
 		FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::timestamptz[])
@@ -56,22 +50,16 @@ func saveUses(ctx context.Context, tx pgx.Tx, w *coupon.World) error {
 		ORDER BY k.order_id
 		ON CONFLICT (order_id) DO UPDATE SET state = excluded.state, coupon_ids = excluded.coupon_ids,
 			discount = excluded.discount, updated_at = excluded.updated_at`,
-		orders, users, states, discounts, created, updated, coupons, byOrder); err != nil {
-		return fmt.Errorf("save %d uses: %w", n, err)
+		orders, users, states, discounts, created, updated, coupons, byOrder)
+	if len(endedCoupons) > 0 {
+		b.Queue("give back coupons", `
+			DELETE FROM coupon_spent s USING unnest($1::text[], $2::text[]) AS k(coupon_id, order_id)
+			WHERE s.coupon_id = k.coupon_id AND s.order_id = k.order_id`, endedCoupons, endedOrders)
 	}
-	if len(endedCoupons) == 0 {
-		return nil
-	}
-	if _, err := tx.Exec(ctx, `
-		DELETE FROM coupon_spent s USING unnest($1::text[], $2::text[]) AS k(coupon_id, order_id)
-		WHERE s.coupon_id = k.coupon_id AND s.order_id = k.order_id`, endedCoupons, endedOrders); err != nil {
-		return fmt.Errorf("give back %d coupons: %w", len(endedCoupons), err)
-	}
-	return nil
 }
 
 // saveCoupons writes new coupons, and the orders that spend one now.
-func saveCoupons(ctx context.Context, tx pgx.Tx, w *coupon.World) error {
+func saveCoupons(b *pg.Batch, w *coupon.World) {
 	var ids, policies, users, spent, orders []string
 	var issued, used []time.Time
 	for _, c := range w.Coupons.Changed() {
@@ -84,28 +72,23 @@ func saveCoupons(ctx context.Context, tx pgx.Tx, w *coupon.World) error {
 		}
 	}
 	if len(ids) > 0 {
-		if _, err := tx.Exec(ctx, `
+		b.Queue("add coupons", `
 			INSERT INTO coupon (coupon_id, policy_id, user_id, issued_at)
-			SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[])`, ids, policies, users, issued); err != nil {
-			return fmt.Errorf("save %d new coupons: %w", len(ids), err)
-		}
+			SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[])`, ids, policies, users, issued)
 	}
 	if len(spent) > 0 {
-		if _, err := tx.Exec(ctx, `
+		b.Queue("spend coupons", `
 			INSERT INTO coupon_spent (coupon_id, order_id, used_at)
-			SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[])`, spent, orders, used); err != nil {
-			return fmt.Errorf("spend %d coupons: %w", len(spent), err)
-		}
+			SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[])`, spent, orders, used)
 	}
-	return nil
 }
 
 // savePolicies writes new policies and the counts of those that are there; nothing else of a policy
 // ever changes.
-func savePolicies(ctx context.Context, tx pgx.Tx, w *coupon.World) error {
+func savePolicies(b *pg.Batch, w *coupon.World) {
 	changed := w.Policies.Changed()
 	if len(changed) == 0 {
-		return nil
+		return
 	}
 	n := len(changed)
 	ids, names, currencies := make([]string, n), make([]string, n), make([]string, n)
@@ -119,15 +102,12 @@ func savePolicies(ctx context.Context, tx pgx.Tx, w *coupon.World) error {
 		limits[i], issued[i] = p.Limit, p.Issued
 		from[i], until[i], created[i] = bound(p.ValidFrom), bound(p.ValidUntil), p.CreatedAt
 	}
-	if _, err := tx.Exec(ctx, `
+	b.Queue("save policies", `
 		INSERT INTO coupon_policy (`+policyColumns+`)
 		SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[],
 			$8::bigint[], $9::bigint[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[])
 		ON CONFLICT (policy_id) DO UPDATE SET issued = excluded.issued`,
-		ids, names, amounts, percents, maxima, minima, currencies, limits, issued, from, until, created); err != nil {
-		return fmt.Errorf("save %d policies: %w", n, err)
-	}
-	return nil
+		ids, names, amounts, percents, maxima, minima, currencies, limits, issued, from, until, created)
 }
 
 // bound is NULL for the zero time: no bound.

@@ -4,7 +4,6 @@ package store
 import (
 	"context"
 	"embed"
-	"fmt"
 	"slices"
 	"time"
 
@@ -31,12 +30,12 @@ type Store struct{}
 
 // needs is what the inputs of one batch have to see.
 type needs struct {
-	orders    []string                  // whose uses
-	checkouts []*stockv1.StockDecreased // whose coupons, unless their order has a use already
-	coupons   []string                  // by id
-	held      [][2]string               // by policy and member
-	policies  []string                  // to be locked: a command is about to change them
-	counted   []string                  // policies whose coupons are counted
+	orders   []string    // whose uses
+	undo     bool        // the coupons of these uses, too
+	coupons  []string    // by id
+	held     [][2]string // by policy and member
+	policies []string    // to be locked: a command is about to change them
+	counted  []string    // policies whose coupons are counted
 }
 
 func needsOf(in []flow.Input) *needs {
@@ -45,15 +44,18 @@ func needsOf(in []flow.Input) *needs {
 		switch m := i.Msg.(type) {
 		case *stockv1.StockDecreased:
 			// Coupon has no part in an order without coupons, and most orders have none.
-			if len(m.GetCheckout().GetCouponRefs()) > 0 {
-				n.orders, n.checkouts = append(n.orders, m.GetOrderId()), append(n.checkouts, m)
+			if refs := m.GetCheckout().GetCouponRefs(); len(refs) > 0 {
+				n.orders, n.coupons = append(n.orders, m.GetOrderId()), append(n.coupons, refs...)
+				for _, ref := range refs {
+					n.held = append(n.held, [2]string{ref, m.GetUserId()})
+				}
 			}
 		case *paymentv1.PaymentCompleted:
-			n.order(m.GetOrderId(), m.GetHasCoupons())
+			n.undoOf(m.GetOrderId(), m.GetHasCoupons())
 		case *paymentv1.PaymentCancelled:
-			n.order(m.GetOrderId(), m.GetHasCoupons())
+			n.undoOf(m.GetOrderId(), m.GetHasCoupons())
 		case *orderv1.OrderCancelled:
-			n.order(m.GetOrderId(), m.GetHasCoupons())
+			n.undoOf(m.GetOrderId(), m.GetHasCoupons())
 		case coupon.CreatePolicy:
 			n.policies = append(n.policies, m.PolicyID)
 		case coupon.Recount:
@@ -66,76 +68,74 @@ func needsOf(in []flow.Input) *needs {
 	return n
 }
 
-func (n *needs) order(id string, hasCoupons bool) {
+func (n *needs) undoOf(order string, hasCoupons bool) {
 	if hasCoupons {
-		n.orders = append(n.orders, id)
+		n.orders, n.undo = append(n.orders, order), true
 	}
 }
 
 // Load brings uses, coupons and policies. The uses are covered by the locks of their orders, which the
 // engine holds; coupons are locked here, in key order, and last the policies that a command changes.
 // Policies of coupons that are spent are only read: what they are worth never changes.
-func (Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*coupon.World, error) {
-	w, n := &coupon.World{}, needsOf(in)
-	if err := loadUses(ctx, tx, w, n); err != nil {
+//
+// An order that comes refers to its coupons itself, so that they are locked in the batch that reads the uses; an undo
+// gives back those that its use names.
+func (Store) Load(ctx context.Context, tx *pg.Tx, in []flow.Input) (*coupon.World, error) {
+	w, n, b := &coupon.World{}, needsOf(in), &pg.Batch{}
+	loadUses(b, w, n.orders)
+	if n.undo {
+		if err := tx.Send(ctx, b); err != nil {
+			return nil, err
+		}
+		b = &pg.Batch{}
+		for _, u := range w.Uses.All() {
+			n.coupons = append(n.coupons, u.CouponIDs...)
+		}
+	}
+	lockCoupons(b, w, n)
+	if err := tx.Send(ctx, b); err != nil {
 		return nil, err
 	}
-	if err := loadCoupons(ctx, tx, w, n); err != nil {
-		return nil, err
-	}
-	if err := loadPolicies(ctx, tx, w, n); err != nil {
-		return nil, err
-	}
-	return w, loadCounted(ctx, tx, w, n.counted)
+	b = &pg.Batch{}
+	loadSpent(b, w)
+	loadPolicies(b, w, n.policies)
+	loadCounted(b, w, n.counted)
+	return w, tx.Send(ctx, b)
 }
 
-// loadUses also says which coupons are needed: those of uses that may be undone, and those that orders
-// without a use refer to.
-func loadUses(ctx context.Context, tx pgx.Tx, w *coupon.World, n *needs) error {
-	if len(n.orders) == 0 {
-		return nil
+func loadUses(b *pg.Batch, w *coupon.World, orders []string) {
+	if len(orders) == 0 {
+		return
 	}
-	rows, err := tx.Query(ctx, `
+	pg.Collect(b, "load uses", scanUse, func(u coupon.Use) { w.Uses.Loaded(u.OrderID, u) }, `
 		SELECT order_id, user_id, state, coupon_ids, discount, created_at, updated_at
-		FROM coupon_use WHERE order_id = ANY($1)`, sorted(n.orders))
-	if err != nil {
-		return fmt.Errorf("load uses: %w", err)
-	}
-	var u coupon.Use
-	if _, err = pgx.ForEachRow(rows, []any{&u.OrderID, &u.UserID, &u.State, &u.CouponIDs, &u.Discount, &u.CreatedAt, &u.UpdatedAt}, func() error {
-		n.coupons = append(n.coupons, u.CouponIDs...)
-		if len(u.CouponIDs) == 0 {
-			u.CouponIDs = nil
-		}
-		w.Uses.Loaded(u.OrderID, u)
-		u.CouponIDs = nil // or the next row would be scanned into this one's array
-		return nil
-	}); err != nil {
-		return fmt.Errorf("load uses: %w", err)
-	}
-	for _, m := range n.checkouts {
-		if _, known := w.Uses.Get(m.GetOrderId()); known {
-			continue
-		}
-		for _, ref := range m.GetCheckout().GetCouponRefs() {
-			n.coupons, n.held = append(n.coupons, ref), append(n.held, [2]string{ref, m.GetUserId()})
-		}
-	}
-	return nil
+		FROM coupon_use WHERE order_id = ANY($1)`, sorted(orders))
 }
 
-// loadCoupons locks the coupons and then reads who has spent them. These are two statements: who waited
+func scanUse(row pgx.CollectableRow) (coupon.Use, error) {
+	var u coupon.Use
+	err := row.Scan(&u.OrderID, &u.UserID, &u.State, &u.CouponIDs, &u.Discount, &u.CreatedAt, &u.UpdatedAt)
+	if len(u.CouponIDs) == 0 {
+		u.CouponIDs = nil
+	}
+	return u, err
+}
+
+// lockCoupons locks the coupons; who has spent them is [loadSpent]'s question. These are two statements: who waited
 // for a lock sees that row as its former holder left it, but everything else in the same statement as it
 // stood before the wait, and would take a coupon for unspent that has just been spent.
-func loadCoupons(ctx context.Context, tx pgx.Tx, w *coupon.World, n *needs) error {
+func lockCoupons(b *pg.Batch, w *coupon.World, n *needs) {
 	if len(n.coupons)+len(n.held) == 0 {
-		return nil
+		return
 	}
 	policies, members := make([]string, len(n.held)), make([]string, len(n.held))
 	for i, h := range n.held {
 		policies[i], members[i] = h[0], h[1]
 	}
-	rows, err := tx.Query(ctx, `
+	pg.Collect(b, "lock coupons", scanCoupon, func(c coupon.Coupon) {
+		w.Coupons.Loaded(c.CouponID, c)
+		w.Held.Loaded(coupon.HeldKey(c.PolicyID, c.UserID), c.CouponID)
+	}, `
 		SELECT coupon_id, policy_id, user_id, issued_at
 		FROM coupon WHERE coupon_id = ANY(ARRAY(
 			SELECT coupon_id FROM coupon WHERE coupon_id = ANY($1)
@@ -143,47 +143,32 @@ func loadCoupons(ctx context.Context, tx pgx.Tx, w *coupon.World, n *needs) erro
 			SELECT c.coupon_id FROM unnest($2::text[], $3::text[]) AS k(policy_id, user_id)
 			JOIN coupon c USING (policy_id, user_id)))
 		ORDER BY coupon_id FOR NO KEY UPDATE`, sorted(n.coupons), policies, members)
-	if err != nil {
-		return fmt.Errorf("lock coupons: %w", err)
-	}
-	found := map[string]coupon.Coupon{}
-	var ids []string
-	var c coupon.Coupon
-	if _, err = pgx.ForEachRow(rows, []any{&c.CouponID, &c.PolicyID, &c.UserID, &c.IssuedAt}, func() error {
-		found[c.CouponID], ids = c, append(ids, c.CouponID)
-		return nil
-	}); err != nil {
-		return fmt.Errorf("lock coupons: %w", err)
-	}
-	if err := loadSpent(ctx, tx, found, ids); err != nil {
-		return err
-	}
-	for id, c := range found {
-		w.Coupons.Loaded(id, c)
-		w.Held.Loaded(coupon.HeldKey(c.PolicyID, c.UserID), id)
-	}
-	return nil
 }
 
-func loadSpent(ctx context.Context, tx pgx.Tx, found map[string]coupon.Coupon, ids []string) error {
-	if len(ids) == 0 {
-		return nil
+func scanCoupon(row pgx.CollectableRow) (c coupon.Coupon, err error) {
+	err = row.Scan(&c.CouponID, &c.PolicyID, &c.UserID, &c.IssuedAt)
+	return c, err
+}
+
+// loadSpent says of the coupons that are locked who has spent them.
+func loadSpent(b *pg.Batch, w *coupon.World) {
+	if w.Coupons.Len() == 0 {
+		return
 	}
-	rows, err := tx.Query(ctx, `SELECT coupon_id, order_id, used_at FROM coupon_spent WHERE coupon_id = ANY($1)`, ids)
-	if err != nil {
-		return fmt.Errorf("load who spent the coupons: %w", err)
+	var ids []string
+	for id := range w.Coupons.All() {
+		ids = append(ids, id)
 	}
-	var id, order string
-	var at time.Time
-	if _, err = pgx.ForEachRow(rows, []any{&id, &order, &at}, func() error {
-		c := found[id]
-		c.UsedBy, c.UsedAt = order, at
-		found[id] = c
-		return nil
-	}); err != nil {
-		return fmt.Errorf("load who spent the coupons: %w", err)
-	}
-	return nil
+	pg.Collect(b, "load who spent the coupons", scanSpent, func(spent coupon.Coupon) {
+		c, _ := w.Coupons.Get(spent.CouponID)
+		c.UsedBy, c.UsedAt = spent.UsedBy, spent.UsedAt
+		w.Coupons.Loaded(c.CouponID, c)
+	}, `SELECT coupon_id, order_id, used_at FROM coupon_spent WHERE coupon_id = ANY($1)`, ids)
+}
+
+func scanSpent(row pgx.CollectableRow) (c coupon.Coupon, err error) {
+	err = row.Scan(&c.CouponID, &c.UsedBy, &c.UsedAt)
+	return c, err
 }
 
 const policyColumns = `policy_id, name, amount, percent, max_amount, minimum_amount, currency, issue_limit, issued,
@@ -191,29 +176,17 @@ const policyColumns = `policy_id, name, amount, percent, max_amount, minimum_amo
 
 // loadPolicies locks what commands name and reads what the coupons belong to; a batch has commands or
 // events, never both, so it is one statement.
-func loadPolicies(ctx context.Context, tx pgx.Tx, w *coupon.World, n *needs) error {
-	sql, ids := `SELECT `+policyColumns+` FROM coupon_policy WHERE policy_id = ANY($1) ORDER BY policy_id`, n.policies
+func loadPolicies(b *pg.Batch, w *coupon.World, ids []string) {
+	sql := `SELECT ` + policyColumns + ` FROM coupon_policy WHERE policy_id = ANY($1) ORDER BY policy_id`
 	if len(ids) > 0 {
 		sql += ` FOR NO KEY UPDATE`
 	}
 	for _, c := range w.Coupons.All() {
 		ids = append(ids, c.PolicyID)
 	}
-	if len(ids) == 0 {
-		return nil
+	if len(ids) > 0 {
+		pg.Collect(b, "load policies", scanPolicy, func(p coupon.Policy) { w.Policies.Loaded(p.PolicyID, p) }, sql, sorted(ids))
 	}
-	rows, err := tx.Query(ctx, sql, sorted(ids))
-	if err != nil {
-		return fmt.Errorf("load policies: %w", err)
-	}
-	policies, err := pgx.CollectRows(rows, scanPolicy)
-	if err != nil {
-		return fmt.Errorf("load policies: %w", err)
-	}
-	for _, p := range policies {
-		w.Policies.Loaded(p.PolicyID, p)
-	}
-	return nil
 }
 
 func scanPolicy(row pgx.CollectableRow) (coupon.Policy, error) {

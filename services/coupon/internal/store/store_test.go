@@ -8,12 +8,12 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	couponv1 "github.com/quadrille-io/quadrille/proto/quadrille/coupon/v1"
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
@@ -40,7 +40,7 @@ func input(msg any) flow.Input {
 }
 
 // decide runs one batch within tx and returns what each input led to.
-func decide(ctx context.Context, tx pgx.Tx, messages ...any) ([]flow.Outcome, error) {
+func decide(ctx context.Context, tx *pg.Tx, messages ...any) ([]flow.Outcome, error) {
 	inputs := make([]flow.Input, len(messages))
 	for i, m := range messages {
 		inputs[i] = input(m)
@@ -55,19 +55,16 @@ func decide(ctx context.Context, tx pgx.Tx, messages ...any) ([]flow.Outcome, er
 			return nil, err
 		}
 	}
-	return outcomes, store.Store{}.Save(ctx, tx, w)
+	return outcomes, store.Store{}.Save(tx.Last(), w)
 }
 
 func batch(t *testing.T, pool *pgxpool.Pool, messages ...any) []flow.Outcome {
 	t.Helper()
 	var outcomes []flow.Outcome
-	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) (err error) {
-		outcomes, err = decide(t.Context(), tx, messages...)
+	rig.Transact(t, pool, func(ctx context.Context, tx *pg.Tx) (err error) {
+		outcomes, err = decide(ctx, tx, messages...)
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return outcomes
 }
 
@@ -168,27 +165,36 @@ func TestWaitingMemberFindsPolicyAtItsLimit(t *testing.T) {
 // behind decides second while first is decided and not committed, and returns what second led to.
 func behind(t *testing.T, pool *pgxpool.Pool, first, second any) flow.Outcome {
 	t.Helper()
-	tx, err := pool.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tx.Rollback(context.Background()) //nolint:errcheck // committed below
-	if _, err := decide(t.Context(), tx, first); err != nil {
-		t.Fatal(err)
-	}
 	decided := make(chan flow.Outcome, 1)
-	go func() {
-		defer close(decided)
-		_ = pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
-			outcomes, err := decide(t.Context(), tx, second)
-			if err != nil {
-				t.Error(err)
+	rig.Transact(t, pool, func(ctx context.Context, tx *pg.Tx) error {
+		if _, err := decide(ctx, tx, first); err != nil {
+			return err
+		}
+		go func() {
+			defer close(decided)
+			if err := pg.Transact(ctx, pool, func(tx *pg.Tx) error {
+				outcomes, err := decide(ctx, tx, second)
+				if err == nil {
+					decided <- outcomes[0]
+				}
 				return err
+			}); err != nil {
+				t.Error(err)
 			}
-			decided <- outcomes[0]
-			return nil
-		})
-	}()
+		}()
+		waits(t, pool)
+		return nil
+	})
+	outcome, ok := <-decided
+	if !ok {
+		t.Fatal("the second one was not decided")
+	}
+	return outcome
+}
+
+// waits returns when somebody waits for a lock.
+func waits(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
 	testkit.Eventually(t, 10*time.Second, func() error {
 		var waiting int
 		err := pool.QueryRow(t.Context(), `
@@ -198,14 +204,6 @@ func behind(t *testing.T, pool *pgxpool.Pool, first, second any) flow.Outcome {
 		}
 		return err
 	})
-	if err := tx.Commit(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	outcome, ok := <-decided
-	if !ok {
-		t.Fatal("the second one was not decided")
-	}
-	return outcome
 }
 
 // Whatever a decision does wrong, the database keeps the rule and names it.
@@ -233,7 +231,7 @@ func TestConstraintsKeepTheRules(t *testing.T) {
 			batch(t, pool, policy("WELCOME", 2))
 			batch(t, pool, coupon.Issue{PolicyID: "WELCOME", UserID: "kim", CouponID: "coupon-1"})
 			batch(t, pool, decreased("order-1", "kim", "coupon-1"))
-			err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+			err := pg.Transact(t.Context(), pool, func(tx *pg.Tx) error {
 				w, err := store.Store{}.Load(t.Context(), tx, []flow.Input{
 					input(coupon.Issue{PolicyID: "WELCOME", UserID: "kim"}), input(decreased("order-2", "kim", "coupon-1")),
 				})
@@ -241,7 +239,7 @@ func TestConstraintsKeepTheRules(t *testing.T) {
 					return err
 				}
 				spoil(w)
-				return store.Store{}.Save(t.Context(), tx, w)
+				return store.Store{}.Save(tx.Last(), w)
 			})
 			var violated *pgconn.PgError
 			if !errors.As(err, &violated) || violated.ConstraintName != rule {
