@@ -47,7 +47,7 @@ func mailOf(in flow.Input) (orderID string, kind mailer.Kind, userID string) {
 
 // Load brings the mails that the inputs are about, as far as they were asked for. The locks of their
 // orders, which the engine holds, cover them.
-func (Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*mailer.World, error) {
+func (Store) Load(ctx context.Context, tx *pg.Tx, in []flow.Input) (*mailer.World, error) {
 	w := &mailer.World{Strangers: map[string]bool{}}
 	var orders, kinds []string
 	for _, i := range in {
@@ -62,36 +62,21 @@ func (Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*mailer.Worl
 	if len(orders) == 0 {
 		return w, nil
 	}
-	rows, err := tx.Query(ctx, `
+	b := &pg.Batch{}
+	pg.Collect(b, "load mails", scanMail, func(m mailer.Mail) { w.Mails.Loaded(mailer.MailKey(m.OrderID, m.Kind), m) }, `
 		SELECT order_id, kind, user_id, state, data, created_at, updated_at
 		FROM mail WHERE (order_id, kind) IN (SELECT * FROM unnest($1::text[], $2::text[]))`, orders, kinds)
-	if err != nil {
-		return nil, fmt.Errorf("load mails: %w", err)
-	}
-	mails, err := pgx.CollectRows(rows, scanMail)
-	if err != nil {
-		return nil, fmt.Errorf("load mails: %w", err)
-	}
-	for _, m := range mails {
-		w.Mails.Loaded(mailer.MailKey(m.OrderID, m.Kind), m)
-	}
-	return w, greet(ctx, tx, w)
+	greet(b, w)
+	return w, tx.Send(ctx, b)
 }
 
 // greet takes those that there is a contact of from the strangers.
-func greet(ctx context.Context, tx pgx.Tx, w *mailer.World) error {
+func greet(b *pg.Batch, w *mailer.World) {
 	if len(w.Strangers) == 0 {
-		return nil
+		return
 	}
-	rows, err := tx.Query(ctx, `SELECT member_id FROM contact WHERE member_id = ANY($1)`, slices.Sorted(maps.Keys(w.Strangers)))
-	if err != nil {
-		return fmt.Errorf("look for contacts: %w", err)
-	}
-	var id string
-	if _, err := pgx.ForEachRow(rows, []any{&id}, func() error { delete(w.Strangers, id); return nil }); err != nil {
-		return fmt.Errorf("look for contacts: %w", err)
-	}
-	return nil
+	pg.Collect(b, "look for contacts", pgx.RowTo[string], func(id string) { delete(w.Strangers, id) },
+		`SELECT member_id FROM contact WHERE member_id = ANY($1)`, slices.Sorted(maps.Keys(w.Strangers)))
 }
 
 func scanMail(row pgx.CollectableRow) (mailer.Mail, error) {
@@ -101,7 +86,7 @@ func scanMail(row pgx.CollectableRow) (mailer.Mail, error) {
 }
 
 // Save writes what changed, in one statement. Of a mail that is there only the state changes.
-func (Store) Save(ctx context.Context, tx pgx.Tx, w *mailer.World) error {
+func (Store) Save(b *pg.Batch, w *mailer.World) error {
 	changed := w.Mails.Changed()
 	if len(changed) == 0 {
 		return nil
@@ -123,12 +108,10 @@ func (Store) Save(ctx context.Context, tx pgx.Tx, w *mailer.World) error {
 		orders[i], kinds[i], users[i], states[i] = m.OrderID, string(m.Kind), m.UserID, string(m.State)
 		data[i], created[i], updated[i] = string(text), m.CreatedAt, m.UpdatedAt
 	}
-	if _, err := tx.Exec(ctx, `
+	b.Queue("save mails", `
 		INSERT INTO mail (order_id, kind, user_id, state, data, created_at, updated_at)
 		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[], $7::timestamptz[])
 		ON CONFLICT (order_id, kind) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at`,
-		orders, kinds, users, states, data, created, updated); err != nil {
-		return fmt.Errorf("save %d mails: %w", n, err)
-	}
+		orders, kinds, users, states, data, created, updated)
 	return nil
 }

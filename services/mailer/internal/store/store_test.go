@@ -10,13 +10,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"pgregory.net/rapid"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
@@ -45,8 +45,8 @@ func batch(t *testing.T, pool *pgxpool.Pool, messages ...any) (calls int) {
 	for i, m := range messages {
 		inputs[i] = input(m)
 	}
-	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
-		w, err := store.Store{}.Load(t.Context(), tx, inputs)
+	rig.Transact(t, pool, func(ctx context.Context, tx *pg.Tx) error {
+		w, err := store.Store{}.Load(ctx, tx, inputs)
 		if err != nil {
 			return err
 		}
@@ -57,11 +57,8 @@ func batch(t *testing.T, pool *pgxpool.Pool, messages ...any) (calls int) {
 			}
 			calls += len(o.Calls)
 		}
-		return store.Store{}.Save(t.Context(), tx, w)
+		return store.Store{}.Save(tx.Last(), w)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return calls
 }
 
@@ -182,16 +179,11 @@ func saveAndLoad(r *rapid.T, pool *pgxpool.Pool, w *mailer.World) (loaded *maile
 	for _, m := range w.Mails.All() {
 		in = append(in, input(mailer.Mailed{OrderID: m.OrderID, Kind: m.Kind}))
 	}
-	err := pgx.BeginFunc(context.Background(), pool, func(tx pgx.Tx) (err error) {
-		if err = (store.Store{}).Save(context.Background(), tx, w); err != nil {
-			return err
-		}
-		loaded, err = store.Store{}.Load(context.Background(), tx, in)
+	rig.Transact(r, pool, func(_ context.Context, tx *pg.Tx) error { return store.Store{}.Save(tx.Last(), w) })
+	rig.Transact(r, pool, func(ctx context.Context, tx *pg.Tx) (err error) {
+		loaded, err = store.Store{}.Load(ctx, tx, in)
 		return err
 	})
-	if err != nil {
-		r.Fatal(err)
-	}
 	var want, got []mailer.Mail
 	for _, m := range w.Mails.All() {
 		want = append(want, m)
@@ -208,10 +200,10 @@ func saveAndLoad(r *rapid.T, pool *pgxpool.Pool, w *mailer.World) (loaded *maile
 func TestConstraintKeepsTheKinds(t *testing.T) {
 	t.Parallel()
 	pool := rig.Database(t, store.Migrate)
-	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+	err := pg.Transact(t.Context(), pool, func(tx *pg.Tx) error {
 		w := &mailer.World{}
 		w.Mails.Put("x", mailer.Mail{OrderID: "x", Kind: "newsletter", State: mailer.Waiting, CreatedAt: noon, UpdatedAt: noon})
-		return store.Store{}.Save(t.Context(), tx, w)
+		return store.Store{}.Save(tx.Last(), w)
 	})
 	var violated *pgconn.PgError
 	if !errors.As(err, &violated) || violated.ConstraintName != "mail_kind_known" {
@@ -251,17 +243,14 @@ func TestInTrouble(t *testing.T) {
 	if none, err := store.InTrouble(t.Context(), pool, mailer.Waiting, 0, time.Hour); err != nil || none.Count != 0 || !none.Since.IsZero() {
 		t.Errorf("nothing in trouble: %+v, %v", none, err)
 	}
-	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+	rig.Transact(t, pool, func(_ context.Context, tx *pg.Tx) error {
 		w := &mailer.World{}
 		for i := range 30 {
 			at := time.Now().Add(-time.Duration(i) * time.Minute)
 			w.Mails.Put(fmt.Sprint(i), mailer.Mail{OrderID: fmt.Sprint(i), Kind: mailer.Completed, State: mailer.Waiting, CreatedAt: at, UpdatedAt: at})
 		}
-		return store.Store{}.Save(t.Context(), tx, w)
+		return store.Store{}.Save(tx.Last(), w)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	got, err := store.InTrouble(t.Context(), pool, mailer.Waiting, 5*time.Minute, 24*time.Hour)
 	if err != nil || got.Count < 25 || got.Count > 26 || len(got.Orders) != 20 || got.Orders[0] != "29" || !slices.Contains(got.Orders, "10") || time.Since(got.Since) < 29*time.Minute {
 		t.Errorf("in trouble: %+v, %v", got, err)
