@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
 	"github.com/quadrille-io/quadrille/services/shipping"
 )
@@ -19,22 +20,11 @@ const addressColumns = `address_id, user_id, name, phone, line1, line2, city, po
 
 // loadAddresses locks nothing: a decision only asks whether the member has the address, and whoever books
 // the parcel reads it again.
-func loadAddresses(ctx context.Context, tx pgx.Tx, w *shipping.World, ids []string) error {
-	if len(ids) == 0 {
-		return nil
+func loadAddresses(b *pg.Batch, w *shipping.World, ids []string) {
+	if len(ids) > 0 {
+		pg.Collect(b, "load addresses", pgx.RowToStructByPos[shipping.Address], func(a shipping.Address) { w.Addresses.Loaded(a.AddressID, a) },
+			`SELECT `+addressColumns+` FROM address WHERE address_id = ANY($1) ORDER BY address_id`, ids)
 	}
-	rows, err := tx.Query(ctx, `SELECT `+addressColumns+` FROM address WHERE address_id = ANY($1) ORDER BY address_id`, ids)
-	if err != nil {
-		return fmt.Errorf("load %d addresses: %w", len(ids), err)
-	}
-	addresses, err := pgx.CollectRows(rows, pgx.RowToStructByPos[shipping.Address])
-	if err != nil {
-		return fmt.Errorf("load %d addresses: %w", len(ids), err)
-	}
-	for _, a := range addresses {
-		w.Addresses.Loaded(a.AddressID, a)
-	}
-	return nil
 }
 
 // saveAddresses takes rows in key order. An address keeps its owner: an id that another member has already

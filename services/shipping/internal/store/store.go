@@ -4,7 +4,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
 	"github.com/quadrille-io/quadrille/services/shipping"
 )
@@ -20,8 +20,8 @@ import (
 type Store struct{}
 
 // Load brings the orders' shipments, and of completed orders the addresses.
-func (Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*shipping.World, error) {
-	world := &shipping.World{}
+func (Store) Load(ctx context.Context, tx *pg.Tx, in []flow.Input) (*shipping.World, error) {
+	world, b := &shipping.World{}, &pg.Batch{}
 	orders, addresses := map[string]struct{}{}, map[string]struct{}{}
 	for _, i := range in {
 		orders[i.Subject] = struct{}{}
@@ -29,13 +29,9 @@ func (Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*shipping.Wo
 			addresses[completed.GetShippingAddressId()] = struct{}{}
 		}
 	}
-	if err := loadShipments(ctx, tx, world, sorted(orders)); err != nil {
-		return nil, err
-	}
-	if err := loadAddresses(ctx, tx, world, sorted(addresses)); err != nil {
-		return nil, err
-	}
-	return world, nil
+	loadShipments(b, world, sorted(orders))
+	loadAddresses(b, world, sorted(addresses))
+	return world, tx.Send(ctx, b)
 }
 
 func sorted(set map[string]struct{}) []string { return slices.Sorted(maps.Keys(set)) }
@@ -70,35 +66,17 @@ func orNull(t time.Time) *time.Time {
 	return &t
 }
 
-func loadShipments(ctx context.Context, tx pgx.Tx, w *shipping.World, orders []string) error {
-	if len(orders) == 0 {
-		return nil
+func loadShipments(b *pg.Batch, w *shipping.World, orders []string) {
+	if len(orders) > 0 {
+		pg.Collect(b, "load shipments", scanShipment, func(s shipping.Shipment) { w.Shipments.Loaded(s.OrderID, s) },
+			`SELECT `+shipmentColumns+` FROM shipment WHERE order_id = ANY($1) ORDER BY order_id FOR NO KEY UPDATE`, orders)
 	}
-	rows, err := tx.Query(ctx, `SELECT `+shipmentColumns+` FROM shipment WHERE order_id = ANY($1) ORDER BY order_id FOR NO KEY UPDATE`, orders)
-	if err != nil {
-		return fmt.Errorf("load %d shipments: %w", len(orders), err)
-	}
-	shipments, err := pgx.CollectRows(rows, scanShipment)
-	if err != nil {
-		return fmt.Errorf("load %d shipments: %w", len(orders), err)
-	}
-	for _, s := range shipments {
-		w.Shipments.Loaded(s.OrderID, s)
-	}
-	return nil
 }
 
-// Save writes shipments and addresses, in the order in which they were loaded.
-func (Store) Save(ctx context.Context, tx pgx.Tx, w *shipping.World) error {
-	if err := saveShipments(ctx, tx, w.Shipments.Changed()); err != nil {
-		return err
-	}
-	changed := w.Addresses.Changed()
-	addresses := make([]shipping.Address, len(changed))
-	for i, c := range changed {
-		addresses[i] = c.Row
-	}
-	return saveAddresses(ctx, tx, addresses)
+// Save writes shipments. No decision changes an address: members do, see [PutMembers].
+func (Store) Save(b *pg.Batch, w *shipping.World) error {
+	saveShipments(b, w.Shipments.Changed())
+	return nil
 }
 
 // column picks one value of every row, for unnest.
@@ -110,9 +88,9 @@ func column[R, T any](rows []R, pick func(R) T) []T {
 	return out
 }
 
-func saveShipments(ctx context.Context, tx pgx.Tx, rows []flow.Change[string, shipping.Shipment]) error {
+func saveShipments(b *pg.Batch, rows []flow.Change[string, shipping.Shipment]) {
 	if len(rows) == 0 {
-		return nil
+		return
 	}
 	text := func(pick func(shipping.Shipment) string) []string {
 		return column(rows, func(c flow.Change[string, shipping.Shipment]) string { return pick(c.Row) })
@@ -123,7 +101,7 @@ func saveShipments(ctx context.Context, tx pgx.Tx, rows []flow.Change[string, sh
 	at := func(pick func(shipping.Shipment) time.Time) []*time.Time {
 		return column(rows, func(c flow.Change[string, shipping.Shipment]) *time.Time { return orNull(pick(c.Row)) })
 	}
-	_, err := tx.Exec(ctx, `
+	b.Queue("save shipments", `
 		INSERT INTO shipment (`+shipmentColumns+`)
 		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
 			$10::boolean[], $11::boolean[], $12::text[], $13::text[], $14::text[], $15::text[],
@@ -155,8 +133,4 @@ func saveShipments(ctx context.Context, tx pgx.Tx, rows []flow.Change[string, sh
 		at(func(s shipping.Shipment) time.Time { return s.PreparedAt }),
 		at(func(s shipping.Shipment) time.Time { return s.DispatchedAt }),
 		at(func(s shipping.Shipment) time.Time { return s.DeliveredAt }))
-	if err != nil {
-		return fmt.Errorf("save %d shipments: %w", len(rows), err)
-	}
-	return nil
 }

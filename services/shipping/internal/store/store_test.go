@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"pgregory.net/rapid"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
@@ -27,11 +27,11 @@ import (
 func TestMain(m *testing.M) { testkit.Main(m) }
 
 func save(ctx context.Context, pool *pgxpool.Pool, w *shipping.World) error {
-	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, w) })
+	return pg.Transact(ctx, pool, func(tx *pg.Tx) error { return store.Store{}.Save(tx.Last(), w) })
 }
 
 func load(ctx context.Context, pool *pgxpool.Pool, in ...flow.Input) (w *shipping.World, err error) {
-	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+	err = pg.Transact(ctx, pool, func(tx *pg.Tx) error {
 		w, err = store.Store{}.Load(ctx, tx, in)
 		return err
 	})
@@ -80,13 +80,20 @@ func anyShipment(order, user string) *rapid.Generator[shipping.Shipment] {
 	})
 }
 
-func anyAddress(id, user string) *rapid.Generator[shipping.Address] {
-	return rapid.Custom(func(t *rapid.T) shipping.Address {
-		return shipping.Address{
-			AddressID: id, UserID: user, Name: text.Draw(t, "name"), Phone: text.Draw(t, "phone"), Line1: text.Draw(t, "line1"),
+func anyAddress(id string) *rapid.Generator[*memberv1.Address] {
+	return rapid.Custom(func(t *rapid.T) *memberv1.Address {
+		return &memberv1.Address{
+			AddressId: id, Name: text.Draw(t, "name"), Phone: text.Draw(t, "phone"), Line1: text.Draw(t, "line1"),
 			Line2: text.Draw(t, "line2"), City: text.Draw(t, "city"), PostalCode: text.Draw(t, "postal code"), Country: text.Draw(t, "country"),
 		}
 	})
+}
+
+func addressOf(user string, a *memberv1.Address) shipping.Address {
+	return shipping.Address{
+		AddressID: a.GetAddressId(), UserID: user, Name: a.GetName(), Phone: a.GetPhone(), Line1: a.GetLine1(),
+		Line2: a.GetLine2(), City: a.GetCity(), PostalCode: a.GetPostalCode(), Country: a.GetCountry(),
+	}
 }
 
 var worlds = cmp.Options{
@@ -95,7 +102,7 @@ var worlds = cmp.Options{
 	cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) && a.Location() == b.Location() }),
 }
 
-// What Save wrote, Load gives back, new rows and changed ones alike.
+// What Save and PutMembers wrote, Load gives back, new rows and changed ones alike.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	pool := rig.Database(t, store.Migrate)
@@ -104,12 +111,14 @@ func TestRoundTrip(t *testing.T) {
 		run++
 		var inputs []flow.Input
 		first, second, want := &shipping.World{}, &shipping.World{}, &shipping.World{}
+		user := fmt.Sprintf("u-%d", run)
+		before, after := &memberv1.MemberChanged{MemberId: user}, &memberv1.MemberChanged{MemberId: user}
 		for i := range rapid.IntRange(1, 5).Draw(r, "orders") {
-			order, user, address := fmt.Sprintf("o-%d-%d", run, i), fmt.Sprintf("u-%d", run), fmt.Sprintf("a-%d-%d", run, i)
+			order, address := fmt.Sprintf("o-%d-%d", run, i), fmt.Sprintf("a-%d-%d", run, i)
 			s := anyShipment(order, user).Draw(r, "shipment")
 			first.Shipments.Put(order, s)
-			a := anyAddress(address, user).Draw(r, "address")
-			first.Addresses.Put(address, a)
+			a := anyAddress(address).Draw(r, "address")
+			before.Addresses = append(before.Addresses, a)
 			inputs = append(inputs, completed(order, address))
 			if rapid.Bool().Draw(r, "again") {
 				second.Shipments.Loaded(order, s)
@@ -117,15 +126,15 @@ func TestRoundTrip(t *testing.T) {
 				s = anyShipment(order, user).Draw(r, "next")
 				s.CreatedAt = created // what never changes
 				second.Shipments.Put(order, s)
-				second.Addresses.Loaded(address, a)
-				a = anyAddress(address, user).Draw(r, "next address")
-				second.Addresses.Put(address, a)
+				a = anyAddress(address).Draw(r, "next address")
 			}
+			after.Addresses = append(after.Addresses, a)
 			want.Shipments.Loaded(order, s)
-			want.Addresses.Loaded(address, a)
+			want.Addresses.Loaded(address, addressOf(user, a))
 		}
-		for _, world := range []*shipping.World{first, second} {
-			if err := save(t.Context(), pool, world); err != nil {
+		for i, world := range []*shipping.World{first, second} {
+			err := errors.Join(save(t.Context(), pool, world), store.PutMembers(t.Context(), pool, [][]*memberv1.MemberChanged{{before}, {after}}[i]))
+			if err != nil {
 				r.Fatal(err)
 			}
 		}
@@ -145,8 +154,7 @@ func TestAddressIsLoadedForOrderCompletedOnly(t *testing.T) {
 	pool := rig.Database(t, store.Migrate)
 	world := &shipping.World{}
 	world.Shipments.Put("o", shipping.Shipment{OrderID: "o", AddressID: "a"})
-	world.Addresses.Put("a", shipping.Address{AddressID: "a"})
-	if err := save(t.Context(), pool, world); err != nil {
+	if err := errors.Join(save(t.Context(), pool, world), store.PutMembers(t.Context(), pool, []*memberv1.MemberChanged{member("u", "a")})); err != nil {
 		t.Fatal(err)
 	}
 	got, err := load(t.Context(), pool, asked("o"))
@@ -167,11 +175,11 @@ func TestBatchCostsFewStatements(t *testing.T) {
 		world.Shipments.Put(order, shipping.Shipment{OrderID: order, State: shipping.Booking})
 	}
 	n := statements.During(func() {
-		rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error {
+		rig.Transact(t, pool, func(ctx context.Context, tx *pg.Tx) error {
 			if _, err := (store.Store{}).Load(ctx, tx, inputs); err != nil {
 				return err
 			}
-			return store.Store{}.Save(ctx, tx, world)
+			return store.Store{}.Save(tx.Last(), world)
 		})
 	})
 	t.Logf("Load and Save of 500 orders: %d statements", n)
