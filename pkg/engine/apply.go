@@ -9,13 +9,13 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/quadrille-io/quadrille/pkg/fault"
 	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/pkg/kafka"
 	"github.com/quadrille-io/quadrille/pkg/outbox"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 )
 
 // item is one input on its way through a batch, with what its emissions inherit.
@@ -62,11 +62,13 @@ func (h *habit) of(msg any) int32 {
 }
 
 // apply is the heart of every lane: Load, decide each in order, Save, outbox. The subjects of all items
-// are locked. On an error nothing of the transaction may be kept. The calls it returns are this process's to
-// make once the transaction has committed.
-func (e *Engine[W]) apply(ctx context.Context, tx pgx.Tx, subjects map[string]*subject, now time.Time, items []*item) ([]Call, error) {
+// are locked. What it writes goes out with COMMIT; on an error nothing of the transaction may be kept. The calls it
+// returns are known once the transaction has committed.
+func (e *Engine[W]) apply(ctx context.Context, tx *pg.Tx, subjects map[string]*subject, now time.Time, items []*item) (*callBook, error) {
+	calls := &callBook{now: now, room: e.worker.room(), lease: e.tuning.CallLease}
 	if len(items) == 0 {
-		return nil, saveSubjects(ctx, tx, subjects)
+		saveSubjects(tx.Last(), subjects)
+		return calls, nil
 	}
 	inputs := make([]flow.Input, len(items))
 	for i, it := range items {
@@ -82,7 +84,6 @@ func (e *Engine[W]) apply(ctx context.Context, tx pgx.Tx, subjects map[string]*s
 		return nil, fmt.Errorf("load: %w", err)
 	}
 	var records []outbox.Record
-	calls := &callBook{now: now, room: e.worker.room(), lease: e.tuning.CallLease}
 	for i, it := range items {
 		s := subjects[it.input.Subject]
 		if it.traceparent == "" {
@@ -104,21 +105,17 @@ func (e *Engine[W]) apply(ctx context.Context, tx pgx.Tx, subjects map[string]*s
 		}
 		span.end()
 	}
-	if err := survive("save", func() error { return e.cfg.Store.Save(ctx, tx, world) }); err != nil {
+	if err := survive("save", func() error { return e.cfg.Store.Save(tx.Last(), world) }); err != nil {
 		return nil, fmt.Errorf("save: %w", err)
 	}
-	mine, err := calls.save(ctx, tx)
-	if err != nil {
-		return nil, err
-	}
+	calls.save(tx.Last())
 	if calls.left {
 		e.worker.left.Store(true)
 	}
-	if err := saveSubjects(ctx, tx, subjects); err != nil {
-		return nil, err
-	}
+	saveSubjects(tx.Last(), subjects)
 	e.metrics.emitted.Add(float64(len(records)))
-	return mine, outbox.Append(ctx, tx, records)
+	outbox.Queue(tx.Last(), records)
+	return calls, nil
 }
 
 // survive makes an error of a panic, as Decide does: an event that makes Load or Save panic would

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 )
 
 // Call is one try of a call outside.
@@ -321,43 +322,40 @@ func (w *worker[W]) saveRetries() {
 	}
 }
 
-// closeCalls marks the calls whose answers are in the batch as answered and says which of the answers
-// count: one whose call was answered, withdrawn or claimed anew meanwhile does not.
-func closeCalls(ctx context.Context, tx pgx.Tx, todo []*work, subjects map[string]*subject) (map[*work]bool, error) {
+// closeCalls queues what marks the calls whose answers are in the batch as answered; the map then has those answers that
+// count: one whose call was answered, withdrawn or claimed anew meanwhile does not, nor does one about a parked subject.
+func closeCalls(b *pg.Batch, todo []*work) map[*work]bool {
 	type key struct {
 		subject, kind string
 		attempt       int
 	}
 	answers := map[key]*work{}
 	for _, w := range todo {
-		if w.call != nil && !subjects[w.input.Subject].parked {
+		if w.call != nil {
 			answers[key{w.call.Subject, w.call.Kind, w.call.Attempt}] = w
 		}
 	}
 	if len(answers) == 0 {
-		return nil, nil
+		return nil
 	}
 	var ids, kinds []string
 	var attempts []int32
 	for k := range answers {
 		ids, kinds, attempts = append(ids, k.subject), append(kinds, k.kind), append(attempts, int32(k.attempt))
 	}
-	// The subjects' locks are held, so nobody else who waits for such a row holds another one.
-	rows, err := tx.Query(ctx, `
+	open := map[*work]bool{}
+	// The subjects' locks are held, so nobody else who waits for such a row holds another one. Whether a subject is parked
+	// is read after its lock was waited for: the statement that locked it has seen what was committed before.
+	b.Queue("close calls", `
 		UPDATE call c SET state = $4
 		FROM unnest($1::text[], $2::text[], $3::int[]) AS k(subject, kind, attempt)
 		WHERE c.subject = k.subject AND c.kind = k.kind AND c.attempts = k.attempt AND c.state = $5
-		RETURNING c.subject, c.kind, c.attempts`, ids, kinds, attempts, callAnswered, callPending)
-	if err != nil {
-		return nil, fmt.Errorf("close calls: %w", err)
-	}
-	open := map[*work]bool{}
-	var k key
-	if _, err := pgx.ForEachRow(rows, []any{&k.subject, &k.kind, &k.attempt}, func() error {
-		open[answers[k]] = true
-		return nil
-	}); err != nil {
-		return nil, fmt.Errorf("close calls: %w", err)
-	}
-	return open, nil
+		      AND NOT EXISTS (SELECT FROM subject s WHERE s.id = k.subject AND s.parked)
+		RETURNING c.subject, c.kind, c.attempts`, ids, kinds, attempts, callAnswered, callPending).
+		Query(func(rows pgx.Rows) error {
+			var k key
+			_, err := pgx.ForEachRow(rows, []any{&k.subject, &k.kind, &k.attempt}, func() error { open[answers[k]] = true; return nil })
+			return err
+		})
+	return open
 }

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 )
 
 // callBook collects the calls a batch asks for and takes back, to write them set-wise.
@@ -23,6 +23,8 @@ type callBook struct {
 	lease time.Duration
 	// left: there was no room for some.
 	left bool
+	// mine are those that this process has claimed, once the transaction has committed.
+	mine []Call
 }
 
 type askedCall struct {
@@ -76,18 +78,16 @@ func (b *callBook) withdraw(w flow.Withdrawal) {
 	b.withdrawn = append(b.withdrawn, w)
 }
 
-// save writes withdrawals first: a decision may take back one kind and ask for another. It returns the calls that
-// are this process's to make once the transaction has committed: a row written as claimed needs no second statement
+// save queues withdrawals first: a decision may take back one kind and ask for another. The calls it claims (mine) are
+// this process's to make once the transaction has committed: a row written as claimed needs no second statement
 // to be claimed. Should the process die before it makes them, or not hear that it has committed, their leases end
 // like any other.
-func (b *callBook) save(ctx context.Context, tx pgx.Tx) ([]Call, error) {
+func (b *callBook) save(batch *pg.Batch) {
 	if len(b.withdrawn) > 0 {
-		if err := b.saveWithdrawn(ctx, tx); err != nil {
-			return nil, err
-		}
+		b.saveWithdrawn(batch)
 	}
 	if len(b.asked) == 0 {
-		return nil, nil
+		return
 	}
 	slices.SortStableFunc(b.asked, func(x, y askedCall) int {
 		return cmp.Or(cmp.Compare(x.Subject, y.Subject), cmp.Compare(x.Kind, y.Kind))
@@ -113,7 +113,7 @@ func (b *callBook) save(ctx context.Context, tx pgx.Tx) ([]Call, error) {
 			Subject: c.Subject, Kind: c.Kind, Attempt: 1, Body: c.body, cause: c.cause, root: c.root, traceparent: c.traceparent,
 		}
 	}
-	rows, err := tx.Query(ctx, `
+	batch.Queue("save calls", `
 		INSERT INTO call (subject, kind, body, due_at, cause, root, traceparent, state, attempts, created_at)
 		SELECT subject, kind, body, due_at, cause, root, traceparent, state, attempts, $10
 		FROM unnest($1::text[], $2::text[], $3::bytea[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::smallint[], $9::int[])
@@ -121,36 +121,28 @@ func (b *callBook) save(ctx context.Context, tx pgx.Tx) ([]Call, error) {
 		ORDER BY n -- of two of a kind the first one asked for counts
 		ON CONFLICT (subject, kind) DO NOTHING
 		RETURNING subject, kind, attempts`,
-		subjects, kinds, bodies, due, causes, roots, traces, states, attempts, b.now)
-	if err != nil {
-		return nil, fmt.Errorf("save %d calls: %w", n, err)
-	}
-	var mine []Call
-	var subject, kind string
-	var attempt int
-	if _, err := pgx.ForEachRow(rows, []any{&subject, &kind, &attempt}, func() error {
-		if c, ok := claimed[[2]string{subject, kind}]; ok && attempt == 1 {
-			mine = append(mine, c)
-		}
-		return nil
-	}); err != nil {
-		return nil, fmt.Errorf("save %d calls: %w", n, err)
-	}
-	return mine, nil
+		subjects, kinds, bodies, due, causes, roots, traces, states, attempts, b.now).
+		Query(func(rows pgx.Rows) error {
+			var subject, kind string
+			var attempt int
+			_, err := pgx.ForEachRow(rows, []any{&subject, &kind, &attempt}, func() error {
+				if c, ok := claimed[[2]string{subject, kind}]; ok && attempt == 1 {
+					b.mine = append(b.mine, c)
+				}
+				return nil
+			})
+			return err
+		})
 }
 
-func (b *callBook) saveWithdrawn(ctx context.Context, tx pgx.Tx) error {
+func (b *callBook) saveWithdrawn(batch *pg.Batch) {
 	var subjects, kinds []string
 	for _, w := range b.withdrawn {
 		subjects, kinds = append(subjects, w.Subject), append(kinds, w.Kind)
 	}
-	_, err := tx.Exec(ctx, `
+	batch.Queue("withdraw calls", `
 		UPDATE call c SET state = $3
 		FROM unnest($1::text[], $2::text[]) AS k(subject, kind)
 		WHERE c.subject = k.subject AND c.kind = k.kind AND c.state = $4`,
 		subjects, kinds, callWithdrawn, callPending)
-	if err != nil {
-		return fmt.Errorf("withdraw %d calls: %w", len(subjects), err)
-	}
-	return nil
 }

@@ -12,9 +12,11 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/quadrille-io/quadrille/pkg/fault"
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 )
 
 // Request is a command with what makes it safe to send twice.
@@ -90,11 +92,11 @@ type storedAnswer struct {
 // recall answers the commands whose key was used before, from the table or by another of the same
 // batch, and returns those that are to be decided. One of the same batch gets the first one's answer:
 // a follower.
-func recall(ctx context.Context, tx pgx.Tx, commands []*work) (todo []*work, followers map[*work]*work, err error) {
+func recall(ctx context.Context, tx *pg.Tx, commands []*work, rerun bool) (todo []*work, followers map[*work]*work, err error) {
 	if len(commands) == 0 {
 		return nil, nil, nil
 	}
-	stored, err := storedAnswers(ctx, tx, commands)
+	stored, err := storedAnswers(ctx, tx, commands, rerun)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -121,27 +123,30 @@ func recall(ctx context.Context, tx pgx.Tx, commands []*work) (todo []*work, fol
 	return todo, followers, nil
 }
 
-func storedAnswers(ctx context.Context, tx pgx.Tx, commands []*work) (map[commandKey]storedAnswer, error) {
-	members, keys := make([]string, len(commands)), make([]string, len(commands))
-	for i, w := range commands {
-		members[i], keys[i] = w.request.Member, w.request.Key
+// storedAnswers looks the keys up. One that was made for its command here can only have been used by an earlier run of
+// the same batch, so the first run does not look for it.
+func storedAnswers(ctx context.Context, tx *pg.Tx, commands []*work, rerun bool) (map[commandKey]storedAnswer, error) {
+	var members, keys []string
+	for _, w := range commands {
+		if rerun || w.request.Key != w.commandID {
+			members, keys = append(members, w.request.Member), append(keys, w.request.Key)
+		}
 	}
-	rows, err := tx.Query(ctx, `
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	stored := make(map[commandKey]storedAnswer)
+	b := &pg.Batch{}
+	b.Queue("look up idempotency keys", `
 		SELECT member, key, id, body_hash, answer FROM command
-		WHERE (member, key) IN (SELECT * FROM unnest($1::text[], $2::text[]))`, members, keys)
-	if err != nil {
-		return nil, fmt.Errorf("look up idempotency keys: %w", err)
-	}
-	stored := map[commandKey]storedAnswer{}
-	var k commandKey
-	var s storedAnswer
-	if _, err = pgx.ForEachRow(rows, []any{&k.member, &k.key, &s.id, &s.hash, &s.answer}, func() error {
-		stored[k] = s
-		return nil
-	}); err != nil {
-		return nil, fmt.Errorf("look up idempotency keys: %w", err)
-	}
-	return stored, nil
+		WHERE (member, key) IN (SELECT * FROM unnest($1::text[], $2::text[]))`, members, keys).
+		Query(func(rows pgx.Rows) error {
+			var k commandKey
+			var s storedAnswer
+			_, err := pgx.ForEachRow(rows, []any{&k.member, &k.key, &s.id, &s.hash, &s.answer}, func() error { stored[k] = s; return nil })
+			return err
+		})
+	return stored, tx.Send(ctx, b)
 }
 
 // remember takes the stored answer. Stored by this very command it is not a replay: the batch is a
@@ -180,10 +185,10 @@ func (w *work) reply() error {
 	return nil
 }
 
-// saveAnswers keeps the answers under their keys. A key that another replica committed meanwhile fails
-// the batch: it is run again and finds that answer. The insert waits for a transaction that has the
-// same key and is not finished, so of two exactly one decides.
-func saveAnswers(ctx context.Context, tx pgx.Tx, decided []*work, now time.Time) error {
+// saveAnswers queues what keeps the answers under their keys. A key that another replica committed meanwhile violates
+// the primary key and fails the batch (see usedMeanwhile): it is run again and finds that answer. The insert waits for a
+// transaction that has the same key and is not finished, so of two exactly one decides.
+func saveAnswers(b *pg.Batch, decided []*work, now time.Time) error {
 	kept := slices.DeleteFunc(slices.Clone(decided), func(w *work) bool { return w.outcome.Reply.Forget })
 	if len(kept) == 0 {
 		return nil
@@ -205,18 +210,17 @@ func saveAnswers(ctx context.Context, tx pgx.Tx, decided []*work, now time.Time)
 			hashes[i] = []byte{}
 		}
 	}
-	tag, err := tx.Exec(ctx, `
+	b.Queue("keep answers", `
 		INSERT INTO command (member, key, id, body_hash, answer, created_at)
 		SELECT member, key, id, body_hash, answer, $6::timestamptz
 		FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bytea[])
 		     WITH ORDINALITY AS k(member, key, id, body_hash, answer, n)
-		ORDER BY n
-		ON CONFLICT DO NOTHING`, members, keys, ids, hashes, answers, now)
-	if err != nil {
-		return fmt.Errorf("keep %d answers: %w", n, err)
-	}
-	if tag.RowsAffected() != int64(n) {
-		return errKeyRace
-	}
+		ORDER BY n`, members, keys, ids, hashes, answers, now)
 	return nil
+}
+
+// usedMeanwhile says whether a batch failed because of a key that another replica has used.
+func usedMeanwhile(err error) bool {
+	var violation *pgconn.PgError
+	return errors.As(err, &violation) && violation.TableName == "command" && violation.ConstraintName == "command_pkey"
 }

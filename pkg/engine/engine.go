@@ -15,22 +15,23 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/pkg/kafka"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 )
 
 // Store is a service's SQL: whole batches in, whole batches out.
 type Store[W any] interface {
 	// Load brings every row the inputs need, locked, with one statement per table and in key order.
 	// The subjects of the inputs are locked already.
-	Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*W, error)
-	// Save writes what changed, with one statement per table, in the same order of tables.
-	Save(ctx context.Context, tx pgx.Tx, w *W) error
+	Load(ctx context.Context, tx *pg.Tx, in []flow.Input) (*W, error)
+	// Save queues what writes the changes, with one statement per table, in the same order of tables. They go out with
+	// COMMIT, so what must not be committed has to be an error of a statement, a constraint for example.
+	Save(b *pg.Batch, w *W) error
 }
 
 // Config is what an engine needs. Definition, Store, Pool and Kafka are required.

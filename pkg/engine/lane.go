@@ -7,10 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/quadrille-io/quadrille/pkg/fault"
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 )
 
 // work is one thing for the command lane: a command, an answer or a deadline.
@@ -99,7 +98,7 @@ func (l *lane[W]) gather(batch []*work) []*work {
 func (l *lane[W]) finish(batch []*work) {
 	deadline, alone := time.Now().Add(2*txTimeout), 0
 	for failures := 1; ; failures++ {
-		err := l.commit(batch)
+		err := l.commit(batch, failures > 1)
 		class := fault.Classify(err)
 		if err != nil && !errors.Is(err, errKeyRace) {
 			l.e.metrics.retries.WithLabelValues("command", class.String()).Inc()
@@ -133,26 +132,29 @@ func tell(batch []*work, err error) {
 	}
 }
 
-// commit runs one batch in one transaction. Nothing is answered before COMMIT.
-func (l *lane[W]) commit(batch []*work) error {
+// commit runs one batch in one transaction. Nothing is answered before COMMIT. A rerun may find what it committed itself.
+func (l *lane[W]) commit(batch []*work, rerun bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), txTimeout)
 	defer cancel()
 	started := time.Now()
-	var calls []Call
-	err := pgx.BeginFunc(ctx, l.e.cfg.Pool, func(tx pgx.Tx) (err error) {
-		calls, err = l.decide(ctx, tx, batch)
+	var calls *callBook
+	err := pg.Transact(ctx, l.e.cfg.Pool, func(tx *pg.Tx) (err error) {
+		calls, err = l.decide(ctx, tx, batch, rerun)
 		return err
 	})
+	if usedMeanwhile(err) {
+		return errKeyRace
+	}
 	if err != nil {
 		return err
 	}
 	l.e.cfg.Wake()
-	l.e.worker.start(calls, started)
+	l.e.worker.start(calls.mine, started)
 	l.e.metrics.batch("command", len(batch), time.Since(started))
 	return nil
 }
 
-func (l *lane[W]) decide(ctx context.Context, tx pgx.Tx, batch []*work) ([]Call, error) {
+func (l *lane[W]) decide(ctx context.Context, tx *pg.Tx, batch []*work, rerun bool) (*callBook, error) {
 	var commands []*work
 	for _, w := range batch {
 		w.outcome = flow.Outcome{}
@@ -160,7 +162,7 @@ func (l *lane[W]) decide(ctx context.Context, tx pgx.Tx, batch []*work) ([]Call,
 			commands = append(commands, w)
 		}
 	}
-	commands, followers, err := recall(ctx, tx, commands)
+	commands, followers, err := recall(ctx, tx, commands, rerun)
 	if err != nil {
 		return nil, err
 	}
@@ -175,11 +177,13 @@ func (l *lane[W]) decide(ctx context.Context, tx pgx.Tx, batch []*work) ([]Call,
 		w.input.Meta.IDs = newIDs()
 		from.add(&w.item, l.e.habit.of(w.input.Msg))
 	}
-	subjects, now, err := lockSubjects(ctx, tx, from)
-	if err != nil {
+	opening := &pg.Batch{}
+	lock := lockSubjects(opening, from)
+	open := closeCalls(opening, todo)
+	if err := tx.Send(ctx, opening); err != nil {
 		return nil, err
 	}
-	open, err := closeCalls(ctx, tx, todo, subjects)
+	subjects, now, err := lock.result()
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +197,7 @@ func (l *lane[W]) decide(ctx context.Context, tx pgx.Tx, batch []*work) ([]Call,
 			return nil, err
 		}
 	}
-	if err := saveAnswers(ctx, tx, decided, now); err != nil {
+	if err := saveAnswers(tx.Last(), decided, now); err != nil {
 		return nil, err
 	}
 	for w, leader := range followers {

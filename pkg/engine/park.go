@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/quadrille-io/quadrille/pkg/fault"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 )
 
 // park queues arrivals behind their subjects and makes a failure of each one that failed (the first of
@@ -18,7 +19,7 @@ import (
 // Everything happens under the subject's lock. Were the queue read and the subject unparked without
 // it, a batch that saw "parked" a moment earlier would append its event after the replay had emptied
 // the queue, and nobody would ever come back for it.
-func (e *Engine[W]) park(ctx context.Context, tx pgx.Tx, failed, queued []*arrival, now time.Time) error {
+func (e *Engine[W]) park(b *pg.Batch, failed, queued []*arrival, now time.Time) error {
 	if len(queued) == 0 {
 		return nil
 	}
@@ -26,15 +27,11 @@ func (e *Engine[W]) park(ctx context.Context, tx pgx.Tx, failed, queued []*arriv
 		first := failed[max(room, 0)]
 		return &stopPartition{slot: first.slot, cause: first.err}
 	}
-	batch := &pgx.Batch{}
 	if len(failed) > 0 {
-		e.queueFailures(batch, failed, now)
+		e.queueFailures(b, failed, now)
 	}
-	if err := queueParked(batch, queued, now); err != nil {
+	if err := queueParked(b, queued, now); err != nil {
 		return err
-	}
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("park %d events: %w", len(queued), err)
 	}
 	for _, a := range failed {
 		e.metrics.parked.Inc()
@@ -44,15 +41,15 @@ func (e *Engine[W]) park(ctx context.Context, tx pgx.Tx, failed, queued []*arriv
 	return nil
 }
 
-func (e *Engine[W]) queueFailures(batch *pgx.Batch, failed []*arrival, now time.Time) {
+func (e *Engine[W]) queueFailures(batch *pg.Batch, failed []*arrival, now time.Time) {
 	var subjects, ids, types, prints, texts []string
 	for _, a := range failed {
 		subjects, ids = append(subjects, a.envelope.Subject), append(ids, storable(a.envelope.ID))
 		types = append(types, storable(a.envelope.Type))
 		prints, texts = append(prints, fault.Fingerprint(a.err)), append(texts, storable(a.err.Error()))
 	}
-	batch.Queue(`UPDATE subject SET parked = true WHERE id = ANY($1)`, subjects)
-	batch.Queue(`
+	batch.Queue("park subjects", `UPDATE subject SET parked = true WHERE id = ANY($1)`, subjects)
+	batch.Queue("keep failures", `
 		INSERT INTO failure (subject, event_id, event_type, fingerprint, error, failed_at, next_retry_at)
 		SELECT *, $6::timestamptz, $7::timestamptz
 		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])`,
@@ -72,7 +69,7 @@ func (e *Engine[W]) nextRetry(n int, now time.Time) *time.Time {
 // bytes there, and what PostgreSQL cannot store as text would be an event that cannot even be parked.
 type header struct{ K, V []byte }
 
-func queueParked(batch *pgx.Batch, arrivals []*arrival, now time.Time) error {
+func queueParked(batch *pg.Batch, arrivals []*arrival, now time.Time) error {
 	n := len(arrivals)
 	subjects, topics, headers := make([]string, n), make([]string, n), make([]string, n)
 	partitions, offsets, payloads := make([]int32, n), make([]int64, n), make([][]byte, n)
@@ -90,7 +87,7 @@ func queueParked(batch *pgx.Batch, arrivals []*arrival, now time.Time) error {
 		partitions[i], offsets[i], payloads[i] = a.record.Partition, a.record.Offset, a.record.Value
 		keys[i] = append([]byte{}, a.record.Key...) // nil would be NULL, which means: the subject
 	}
-	batch.Queue(`
+	batch.Queue("keep parked events", `
 		INSERT INTO parked_event (subject, topic, partition, kafka_offset, headers, payload, key, parked_at)
 		SELECT subject, topic, partition, kafka_offset, headers, payload, key, $8
 		FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::jsonb[], $6::bytea[], $7::bytea[])
@@ -100,14 +97,9 @@ func queueParked(batch *pgx.Batch, arrivals []*arrival, now time.Time) error {
 }
 
 // readParked returns a subject's queue, oldest first, decoded anew: the code may have been mended.
-func (e *Engine[W]) readParked(ctx context.Context, tx pgx.Tx, subject string) ([]*arrival, error) {
-	rows, err := tx.Query(ctx, `
-		SELECT topic, partition, kafka_offset, headers, payload, coalesce(key, convert_to(subject, 'UTF8'))
-		FROM parked_event WHERE subject = $1 ORDER BY id`, subject)
-	if err != nil {
-		return nil, fmt.Errorf("read parked events: %w", err)
-	}
-	queue, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*arrival, error) {
+func (e *Engine[W]) readParked(ctx context.Context, tx *pg.Tx, subject string) (queue []*arrival, err error) {
+	b := &pg.Batch{}
+	pg.Collect(b, "read parked events", func(row pgx.CollectableRow) (*arrival, error) {
 		var hs []header
 		r := &kgo.Record{}
 		if err := row.Scan(&r.Topic, &r.Partition, &r.Offset, &hs, &r.Value, &r.Key); err != nil {
@@ -117,9 +109,8 @@ func (e *Engine[W]) readParked(ctx context.Context, tx pgx.Tx, subject string) (
 			r.Headers = append(r.Headers, kgo.RecordHeader{Key: string(h.K), Value: h.V})
 		}
 		return e.arrive(r, r.Topic, slot{partition: r.Partition}), nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read parked events: %w", err)
-	}
-	return queue, nil
+	}, func(a *arrival) { queue = append(queue, a) }, `
+		SELECT topic, partition, kafka_offset, headers, payload, coalesce(key, convert_to(subject, 'UTF8'))
+		FROM parked_event WHERE subject = $1 ORDER BY id`, subject)
+	return queue, tx.Send(ctx, b)
 }

@@ -11,11 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/quadrille-io/quadrille/pkg/engine"
 	"github.com/quadrille-io/quadrille/pkg/fault"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 )
 
@@ -272,27 +272,15 @@ func TestTooManyParkedStopThePartitionUntilResumed(t *testing.T) {
 // What is the machine's trouble, or somebody else's, is tried again until it works, and parks nobody.
 func TestTransientFailuresParkNobody(t *testing.T) {
 	t.Parallel()
-	raise := func(state string) func(context.Context, pgx.Tx) error {
-		return func(ctx context.Context, tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, `DO $$ BEGIN RAISE EXCEPTION 'simulated' USING ERRCODE = '`+state+`'; END $$`)
-			return err
-		}
+	raise := func(state string) []string {
+		return []string{`DO $$ BEGIN RAISE EXCEPTION 'simulated' USING ERRCODE = '` + state + `'; END $$`}
 	}
-	for name, fail := range map[string]func(context.Context, pgx.Tx) error{
+	for name, fail := range map[string][]string{
 		"disk full":     raise("53100"),
 		"deadlock":      raise("40P01"),
 		"no such table": raise("42P01"),
-		"killed": func(ctx context.Context, tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, `SELECT pg_terminate_backend(pg_backend_pid())`)
-			return err
-		},
-		"lock timeout": func(ctx context.Context, tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '20ms'`)
-			if err == nil {
-				_, err = tx.Exec(ctx, `LOCK TABLE held`)
-			}
-			return err
-		},
+		"killed":        {`SELECT pg_terminate_backend(pg_backend_pid())`},
+		"lock timeout":  {`SET LOCAL lock_timeout = '20ms'`, `LOCK TABLE held`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -310,9 +298,11 @@ func TestTransientFailuresParkNobody(t *testing.T) {
 			var failed atomic.Int64
 			// Batches so small that four failures would be enough to stand alone and be parked.
 			s.start(t, tuned(func(t *engine.Tuning) { t.BatchMax = 2 }), func(set *setup) {
-				set.node.store.onSave = func(ctx context.Context, tx pgx.Tx) error {
+				set.node.store.onSave = func(b *pg.Batch) error {
 					if failed.Add(1) <= 4 {
-						return fail(ctx, tx)
+						for _, statement := range fail {
+							b.Queue("fail", statement)
+						}
 					}
 					return nil
 				}

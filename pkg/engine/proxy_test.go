@@ -3,6 +3,7 @@ package engine_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -60,32 +61,17 @@ func (p *proxy) carry(client net.Conn) {
 		return
 	}
 	defer server.Close()
-	var silent atomic.Bool
 	go func() {
 		defer server.Close()
-		buf := make([]byte, 64<<10)
-		for {
-			n, err := client.Read(buf)
-			// pgx sends COMMIT as a simple query of its own.
-			if bytes.HasPrefix(buf[:n], []byte("Q\x00\x00\x00\x0bcommit\x00")) && p.lose.Add(-1) >= 0 {
-				silent.Store(true)
-				p.lost.Add(1)
-			}
-			if n > 0 {
-				if _, err := server.Write(buf[:n]); err != nil {
-					return
-				}
-			}
-			if err != nil {
-				return
-			}
-		}
+		_, _ = io.Copy(server, client)
 	}()
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := server.Read(buf)
-		if silent.Load() {
-			return // the answer is here, so it was carried out; the client's connection closes
+		// What the server says of a COMMIT that it has carried out; the client's connection closes.
+		if bytes.Contains(buf[:n], []byte("C\x00\x00\x00\x0bCOMMIT\x00")) && p.lose.Add(-1) >= 0 {
+			p.lost.Add(1)
+			return
 		}
 		if n > 0 {
 			if _, err := client.Write(buf[:n]); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/quadrille-io/quadrille/pkg/fault"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 )
 
 // ErrNotParked says that a subject has nothing to replay.
@@ -38,9 +39,14 @@ func (e *Engine[W]) tryAgain(ctx context.Context, subject string, automatic bool
 
 func (e *Engine[W]) replay(ctx context.Context, id string) (handled int, err error) {
 	started := time.Now()
-	var calls []Call
-	err = pgx.BeginFunc(ctx, e.cfg.Pool, func(tx pgx.Tx) error {
-		subjects, now, err := lockSubjects(ctx, tx, origins{id: {}})
+	var calls *callBook
+	err = pg.Transact(ctx, e.cfg.Pool, func(tx *pg.Tx) error {
+		batch := &pg.Batch{}
+		lock := lockSubjects(batch, origins{id: {}})
+		if err := tx.Send(ctx, batch); err != nil {
+			return fmt.Errorf("lock a parked subject: %w", err)
+		}
+		subjects, now, err := lock.result()
 		if err != nil {
 			return err
 		}
@@ -67,27 +73,23 @@ func (e *Engine[W]) replay(ctx context.Context, id string) (handled int, err err
 			return err
 		}
 		handled = len(items)
-		return unpark(ctx, tx, id)
+		unpark(tx.Last(), id)
+		return nil
 	})
 	if err != nil {
 		return 0, err
 	}
 	e.cfg.Wake()
-	e.worker.start(calls, started)
+	e.worker.start(calls.mine, started)
 	e.metrics.batch("replay", handled, time.Since(started))
 	e.log.Info("parked subject replayed", "subject", id, "events", handled)
 	return handled, nil
 }
 
-func unpark(ctx context.Context, tx pgx.Tx, id string) error {
-	batch := &pgx.Batch{}
-	batch.Queue(`DELETE FROM parked_event WHERE subject = $1`, id)
-	batch.Queue(`DELETE FROM failure WHERE subject = $1`, id)
-	batch.Queue(`UPDATE subject SET parked = false WHERE id = $1`, id)
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("unpark: %w", err)
-	}
-	return nil
+func unpark(b *pg.Batch, id string) {
+	b.Queue("forget the parked events", `DELETE FROM parked_event WHERE subject = $1`, id)
+	b.Queue("forget the failure", `DELETE FROM failure WHERE subject = $1`, id)
+	b.Queue("unpark", `UPDATE subject SET parked = false WHERE id = $1`, id)
 }
 
 // noteRetry records that a replay failed, and with what.

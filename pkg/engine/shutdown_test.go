@@ -5,11 +5,11 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 
 	"github.com/quadrille-io/quadrille/pkg/engine"
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 )
 
 // Not parallel: goleak must see this test's goroutines only.
@@ -33,7 +33,7 @@ func TestAnEngineStopsWithNothingHalfDoneAndNothingLeftBehind(t *testing.T) {
 		<-release
 		return printLabel(ctx, c)
 	}), func(set *setup) {
-		set.node.store.onSave = func(ctx context.Context, tx pgx.Tx) error {
+		set.node.store.onSave = func(*pg.Batch) error {
 			select {
 			case saving <- struct{}{}:
 			default:

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/quadrille-io/quadrille/pkg/pg"
 )
 
 // subject is one locked row of the subject table.
@@ -52,37 +53,34 @@ func (o origins) add(it *item, emits int32) {
 // origins are those of a batch's subjects.
 type origins map[string]origin
 
-// lockSubjects makes and locks the rows of the given ids, in their order, and then reads the clock. The
-// map's value is what a row made here begins with.
+// lockSubjects queues the statements that make and lock the rows of the given ids, in their order, and then read the
+// clock. The map's value is what a row made here begins with.
 //
 // The insert comes first because a row that does not exist cannot be locked: an OrderCreated and a
 // PaymentCancelled side by side would both find nothing and both go on. Whoever inserts second waits
 // for the first to commit. Rows that this very transaction has made are not locked and read once more: nobody
 // else sees them before it commits. The clock is read by a statement of its own after the lock: a time taken
 // before may be older than what the former holder of the lock wrote.
-func lockSubjects(ctx context.Context, tx pgx.Tx, from origins) (map[string]*subject, time.Time, error) {
+func lockSubjects(b *pg.Batch, from origins) *locked {
 	ids := slices.Sorted(maps.Keys(from))
 	roots, traces, emitted := make([]string, len(ids)), make([]string, len(ids)), make([]int32, len(ids))
-	subjects := make(map[string]*subject, len(ids))
+	l := &locked{subjects: make(map[string]*subject, len(ids))}
 	for i, id := range ids {
 		o := from[id]
 		roots[i], traces[i], emitted[i] = o.likely.root, o.trace, o.likely.emitted
-		subjects[id] = &subject{id: id, root: o.root, trace: o.trace, stored: o.likely}
+		l.subjects[id] = &subject{id: id, root: o.root, trace: o.trace, stored: o.likely}
 	}
-	var now time.Time
-	var made, locked int64
-	batch := &pgx.Batch{}
 	if len(ids) > 0 {
 		// By ordinality: an ORDER BY of the text itself would follow the database's collation, and that is
 		// another order than the one the rows are locked in below.
-		batch.Queue(`
+		b.Queue("make subjects", `
 			INSERT INTO subject (id, root, trace, emitted)
 			SELECT id, root, trace, emitted
 			FROM unnest($1::text[], $2::text[], $3::text[], $4::int[]) WITH ORDINALITY AS k(id, root, trace, emitted, n)
 			ORDER BY n
 			ON CONFLICT DO NOTHING`, ids, roots, traces, emitted).
-			Exec(func(tag pgconn.CommandTag) error { made = tag.RowsAffected(); return nil })
-		batch.Queue(`
+			Exec(func(tag pgconn.CommandTag) error { l.made = tag.RowsAffected(); return nil })
+		b.Queue("lock subjects", `
 			SELECT id, emitted, parked, root, trace FROM subject
 			WHERE id = ANY($1) AND xmin <> pg_current_xact_id()::xid ORDER BY id FOR NO KEY UPDATE`, ids).
 			Query(func(rows pgx.Rows) error {
@@ -92,26 +90,34 @@ func lockSubjects(ctx context.Context, tx pgx.Tx, from origins) (map[string]*sub
 						return err
 					}
 					s.stored = chain{s.emitted, s.root}
-					locked++
-					subjects[s.id] = s
+					l.found++
+					l.subjects[s.id] = s
 				}
 				return rows.Err()
 			})
 	}
-	batch.Queue(`SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-		return nil, now, fmt.Errorf("lock %d subjects: %w", len(ids), err)
+	b.Queue("read the clock", `SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error { return row.Scan(&l.now) })
+	return l
+}
+
+// locked is what the statements of lockSubjects have brought once they were sent.
+type locked struct {
+	subjects    map[string]*subject
+	now         time.Time
+	made, found int64
+}
+
+// result is the subjects and the time. Nothing but the count tells a row that was made here from one whose xmin only
+// looks so: transaction numbers come round after four billion. The next try has another number.
+func (l *locked) result() (map[string]*subject, time.Time, error) {
+	if l.made+l.found != int64(len(l.subjects)) {
+		return nil, l.now, fmt.Errorf("lock %d subjects: %d were made and %d found", len(l.subjects), l.made, l.found)
 	}
-	// Nothing but the count tells a row that was made here from one whose xmin only looks so: transaction numbers
-	// come round after four billion. The next try has another number.
-	if made+locked != int64(len(ids)) {
-		return nil, now, fmt.Errorf("lock %d subjects: %d were made and %d found", len(ids), made, locked)
-	}
-	return subjects, now.UTC(), nil
+	return l.subjects, l.now.UTC(), nil
 }
 
 // saveSubjects writes the counters and roots that are not what the rows say.
-func saveSubjects(ctx context.Context, tx pgx.Tx, subjects map[string]*subject) error {
+func saveSubjects(b *pg.Batch, subjects map[string]*subject) {
 	var ids, roots []string
 	var emitted []int32
 	for _, id := range slices.Sorted(maps.Keys(subjects)) {
@@ -120,14 +126,10 @@ func saveSubjects(ctx context.Context, tx pgx.Tx, subjects map[string]*subject) 
 		}
 	}
 	if len(ids) == 0 {
-		return nil
+		return
 	}
-	_, err := tx.Exec(ctx, `
+	b.Queue("save subjects", `
 		UPDATE subject s SET emitted = k.emitted, root = k.root
 		FROM unnest($1::text[], $2::int[], $3::text[]) AS k(id, emitted, root)
 		WHERE s.id = k.id`, ids, emitted, roots)
-	if err != nil {
-		return fmt.Errorf("save %d subjects: %w", len(ids), err)
-	}
-	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/quadrille-io/quadrille/pkg/engine"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 )
 
@@ -84,10 +85,11 @@ func (p *pair) blocked(t *testing.T, i int, ended <-chan error) {
 func (p *pair) meet(t *testing.T, first, second *kgo.Record) (released time.Time) {
 	t.Helper()
 	written, release := make(chan struct{}), make(chan struct{})
-	p.stores[0].onSave = func(ctx context.Context, tx pgx.Tx) error {
+	p.stores[0].onSave = func(b *pg.Batch) error {
 		close(written)
 		<-release
-		return tx.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&released)
+		b.Queue("read the clock", `SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error { return row.Scan(&released) })
+		return nil
 	}
 	var both sync.WaitGroup
 	both.Go(func() {

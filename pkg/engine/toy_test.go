@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"github.com/quadrille-io/quadrille/pkg/engine"
 	"github.com/quadrille-io/quadrille/pkg/fault"
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
 	stockv1 "github.com/quadrille-io/quadrille/proto/quadrille/stock/v1"
 )
@@ -217,9 +217,9 @@ func (b *toy) onExpire(w *world, d expire, m flow.Meta) []flow.Event {
 	return []flow.Event{flow.Because(r.cause, events[0])}
 }
 
-// toyStore is the toy's SQL. onSave is called within the transaction, after everything is written.
+// toyStore is the toy's SQL. onSave is called within the transaction, before what it writes goes out, and may add to it.
 type toyStore struct {
-	onSave func(ctx context.Context, tx pgx.Tx) error
+	onSave func(b *pg.Batch) error
 }
 
 const toySchema = `
@@ -250,7 +250,7 @@ func migrateToy(ctx context.Context, url string) error {
 }
 
 // Load locks the orders, then the products these and the inputs have to do with.
-func (s *toyStore) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*world, error) {
+func (s *toyStore) Load(ctx context.Context, tx *pg.Tx, in []flow.Input) (*world, error) {
 	w := &world{}
 	orders, products := map[string]bool{}, map[string]bool{}
 	for _, i := range in {
@@ -269,51 +269,47 @@ func (s *toyStore) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*world
 			products[msg.product] = true
 		}
 	}
-	rows, err := tx.Query(ctx, `
+	b := &pg.Batch{}
+	b.Queue("load reservations", `
 		SELECT order_id, state, taken, deadline_at, cause FROM reservation
-		WHERE order_id = ANY($1) ORDER BY order_id FOR NO KEY UPDATE`, slices.Sorted(maps.Keys(orders)))
-	if err != nil {
-		return nil, fmt.Errorf("load reservations: %w", err)
+		WHERE order_id = ANY($1) ORDER BY order_id FOR NO KEY UPDATE`, slices.Sorted(maps.Keys(orders))).
+		Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				var id string
+				var r reservation
+				if err := rows.Scan(&id, &r.state, &r.taken, &r.deadline, &r.cause); err != nil {
+					return err
+				}
+				w.orders.Loaded(id, r)
+				for product := range r.taken {
+					products[product] = true
+				}
+			}
+			return rows.Err()
+		})
+	if err := tx.Send(ctx, b); err != nil {
+		return nil, err
 	}
-	for rows.Next() {
-		var id string
-		var r reservation
-		if err := rows.Scan(&id, &r.state, &r.taken, &r.deadline, &r.cause); err != nil {
-			return nil, fmt.Errorf("load reservations: %w", err)
-		}
-		w.orders.Loaded(id, r)
-		for product := range r.taken {
-			products[product] = true
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("load reservations: %w", err)
-	}
-	var id string
-	var left int64
-	rows, err = tx.Query(ctx, `SELECT id, quantity FROM product WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`,
-		slices.Sorted(maps.Keys(products)))
-	if err == nil {
-		_, err = pgx.ForEachRow(rows, []any{&id, &left}, func() error { w.products.Loaded(id, left); return nil })
-	}
-	if err != nil {
-		return nil, fmt.Errorf("load products: %w", err)
-	}
-	return w, nil
+	b = &pg.Batch{}
+	b.Queue("load products", `SELECT id, quantity FROM product WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`,
+		slices.Sorted(maps.Keys(products))).
+		Query(func(rows pgx.Rows) error {
+			var id string
+			var left int64
+			_, err := pgx.ForEachRow(rows, []any{&id, &left}, func() error { w.products.Loaded(id, left); return nil })
+			return err
+		})
+	return w, tx.Send(ctx, b)
 }
 
-func (s *toyStore) Save(ctx context.Context, tx pgx.Tx, w *world) error {
-	batch := &pgx.Batch{}
+func (s *toyStore) Save(b *pg.Batch, w *world) error {
 	for _, c := range [][]any{changedOrders(w), changedProducts(w)} {
 		if len(c) > 0 {
-			batch.Queue(c[0].(string), c[1:]...)
+			b.Queue("save", c[0].(string), c[1:]...)
 		}
 	}
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-		return err
-	}
 	if s.onSave != nil {
-		return s.onSave(ctx, tx)
+		return s.onSave(b)
 	}
 	return nil
 }

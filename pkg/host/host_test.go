@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
@@ -24,6 +23,7 @@ import (
 	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/pkg/host"
 	"github.com/quadrille-io/quadrille/pkg/kafka"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/pkg/run"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	"github.com/quadrille-io/quadrille/pkg/web"
@@ -39,8 +39,8 @@ type world struct{}
 
 type store struct{}
 
-func (store) Load(context.Context, pgx.Tx, []flow.Input) (*world, error) { return &world{}, nil }
-func (store) Save(context.Context, pgx.Tx, *world) error                 { return nil }
+func (store) Load(context.Context, *pg.Tx, []flow.Input) (*world, error) { return &world{}, nil }
+func (store) Save(*pg.Batch, *world) error                               { return nil }
 
 // parts make the service; mended takes the poison away.
 func parts(mended *atomic.Bool) host.Parts[world] {

@@ -6,6 +6,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/quadrille-io/quadrille/pkg/pg"
 )
 
 // appendRows takes the ids in the order of the arrays. WITH ORDINALITY … ORDER BY is what says so:
@@ -34,6 +36,21 @@ func Append(ctx context.Context, tx pgx.Tx, records []Record) error {
 	if len(records) == 0 {
 		return nil
 	}
+	if _, err := tx.Exec(ctx, appendRows, arrays(records)...); err != nil {
+		return fmt.Errorf("append %d events to the outbox: %w", len(records), err)
+	}
+	return nil
+}
+
+// Queue is [Append] for a transaction that is spoken to in batches: the events go out with what else it writes.
+func Queue(b *pg.Batch, records []Record) {
+	if len(records) > 0 {
+		b.Queue("append events to the outbox", appendRows, arrays(records)...)
+	}
+}
+
+// arrays are the arguments of appendRows.
+func arrays(records []Record) []any {
 	n := len(records)
 	topics, keys := make([]string, n), make([]string, n)
 	ids, seqs := make([]pgtype.UUID, n), make([]int32, n)
@@ -47,8 +64,5 @@ func Append(ctx context.Context, tx pgx.Tx, records []Record) error {
 			payloads[i] = []byte{} // a nil slice would be NULL; an empty message is a message
 		}
 	}
-	if _, err := tx.Exec(ctx, appendRows, topics, keys, ids, seqs, headers, payloads); err != nil {
-		return fmt.Errorf("append %d events to the outbox: %w", n, err)
-	}
-	return nil
+	return []any{topics, keys, ids, seqs, headers, payloads}
 }

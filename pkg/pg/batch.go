@@ -45,13 +45,17 @@ func (b *Batch) before(name, sql string) *Batch {
 	return all
 }
 
-// sender is what a batch can be sent over.
-type sender interface {
+// Sender is what a batch can be sent over: a pool, a connection, a transaction of pgx.
+type Sender interface {
 	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
-// sendOver sends the batch and reads every result.
-func (b *Batch) sendOver(ctx context.Context, conn sender) (err error) {
+// Send sends the batch and reads every result. Over a pool or a connection it is a transaction of its own. A batch is
+// sent once.
+func (b *Batch) Send(ctx context.Context, conn Sender) (err error) {
+	if b.Len() == 0 {
+		return nil
+	}
 	results := conn.SendBatch(ctx, &b.statements)
 	defer func() {
 		if closeErr := results.Close(); err == nil && closeErr != nil {

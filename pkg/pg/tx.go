@@ -43,7 +43,7 @@ func (t *Tx) Send(ctx context.Context, b *Batch) error {
 	if !t.begun {
 		b, t.begun = b.before("begin", "begin"), true
 	}
-	return b.sendOver(ctx, t.conn)
+	return b.Send(ctx, t.conn)
 }
 
 // Last is what will be sent with COMMIT. Whatever decides whether the transaction may commit must not be left to a

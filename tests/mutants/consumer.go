@@ -22,25 +22,25 @@ var consumerMutants = []Mutant{
 	{
 		Name: "a record below the fence is decided again", Lines: []string{"12", "15"}, Kind: "I",
 		Rule:  "arrivals below the database's offset are dropped",
-		Edits: []Edit{{consuming, "ok && !a.skip && a.record.Offset >= offset", "ok && !a.skip && (a.record.Offset >= offset || offset > 0)"}},
+		Edits: []Edit{{consuming, "case a.record.Offset < x.next[a.slot]:", "case a.record.Offset < 0:"}},
 		Proof: test(engineTests, "TestRecordsBelowTheFenceAreDropped"),
 	},
 	{
 		Name: "an event republished is decided again", Lines: []string{"5", "20"}, Kind: "I",
 		Rule:  "events that are in the inbox are dropped",
-		Edits: []Edit{{consuming, "if !a.known || entered[a.id] {", "if !a.known || entered[a.id] || !entered[a.id] {"}},
+		Edits: []Edit{{consuming, "!a.known, x.entered[a.id]:", "!a.known, x.entered[a.id], !x.entered[a.id]:"}},
 		Proof: test(engineTests, "TestAnEventRepublishedIsDropped"),
 	},
 	{
 		Name: "an event twice in one batch is decided twice", Lines: []string{"20", "23"}, Kind: "I",
 		Rule:  "of a repeated event in a batch the first one counts",
-		Edits: []Edit{{consuming, "			delete(entered, a.id)\n", ""}},
+		Edits: []Edit{{consuming, "			delete(x.entered, a.id)\n", ""}},
 		Proof: property(engineTests, "TestABatchDecidesAsOneByOneWould"),
 	},
 	{
 		Name: "the inbox goes by the day on which a record is read", Lines: []string{"20"}, Kind: "I",
 		Rule:  "the inbox's day is the event's own, which it keeps",
-		Edits: []Edit{{consuming, "entry{a.envelope.Time.UTC().Truncate(24 * time.Hour), a.id}", "entry{time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, int(a.record.Offset)), a.id}"}},
+		Edits: []Edit{{consuming, "row{a.envelope.Time.UTC().Truncate(24 * time.Hour), a.id}", "row{time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, int(a.record.Offset)), a.id}"}},
 		Proof: test(engineTests, "TestEventsOfAnyDayEnterTheInbox|TestAnEventRepublishedIsDropped"),
 	},
 	{
@@ -48,14 +48,12 @@ var consumerMutants = []Mutant{
 		Rule: "the fence moves in the transaction that has the effect",
 		Edits: []Edit{
 			{
-				consuming, "		next, err := lockFences(ctx, tx, batch)\n",
-				"		if err := pgx.BeginFunc(ctx, e.cfg.Pool, func(early pgx.Tx) error {\n			next, err := lockFences(ctx, early, batch)\n" +
-					"			if err != nil {\n				return err\n			}\n			return advanceFences(ctx, early, batch, next)\n		}); err != nil {\n			return err\n		}\n" +
-					"		next := map[slot]int64{}\n		for s := range batchSlots(batch) {\n			next[s] = 0\n		}\n		var err error\n",
+				consuming, "	err := pg.Transact(ctx, e.cfg.Pool, func(tx *pg.Tx) (err error) {\n",
+				"	if err := pg.Transact(ctx, e.cfg.Pool, func(early *pg.Tx) error {\n		next, b := map[slot]int64{}, &pg.Batch{}\n		lockFences(b, batch, next)\n" +
+					"		if err := early.Send(ctx, b); err != nil {\n			return err\n		}\n		advanceFences(early.Last(), batch, next)\n		return nil\n	}); err != nil {\n		return err\n	}\n" +
+					"	err := pg.Transact(ctx, e.cfg.Pool, func(tx *pg.Tx) (err error) {\n",
 			},
-			{consuming, "			if offset, ok := next[a.slot]; ok && !a.skip", "			if offset, ok := next[a.slot]; ok && !a.skip && !fencePassed(position, a)"},
-			{consuming, "assigned && (!ok || offset < known)", "assigned && !ok && offset < known"},
-			{consuming, "// handle drops repeated", "func fencePassed(position map[slot]int64, a *arrival) bool {\n	return a.record.Offset < position[a.slot]\n}\n\n// handle drops repeated"},
+			{consuming, "		if err := x.check(batch, position); err != nil {", "		for s := range batchSlots(batch) {\n			x.next[s] = position[s]\n		}\n		if err := x.check(batch, position); err != nil {"},
 		},
 		Proof: test(engineTests, "TestAKilledReplicaLosesAndDoublesNothing|TestTransientFailuresParkNobody"),
 	},
@@ -231,7 +229,7 @@ var consumerMutants = []Mutant{
 		Rule: "the subject's row exists before anything is read",
 		Edits: []Edit{
 			{subjects, "ORDER BY n\n			ON CONFLICT DO NOTHING`, ids, roots, traces, emitted)", "WHERE false\n			ON CONFLICT DO NOTHING`, ids, roots, traces, emitted)"},
-			{subjects, "if made+locked != int64(len(ids)) {", "if made+locked > int64(len(ids)) {"},
+			{subjects, "if l.made+l.found != int64(len(l.subjects)) {", "if l.made+l.found > int64(len(l.subjects)) {"},
 			{
 				subjects, "		UPDATE subject s SET emitted = k.emitted, root = k.root\n		FROM unnest($1::text[], $2::int[], $3::text[]) AS k(id, emitted, root)\n		WHERE s.id = k.id`",
 				"		INSERT INTO subject (id, emitted, root) SELECT * FROM unnest($1::text[], $2::int[], $3::text[]) AS k(id, emitted, root)\n		ON CONFLICT (id) DO UPDATE SET emitted = excluded.emitted, root = excluded.root`",
@@ -248,7 +246,7 @@ var consumerMutants = []Mutant{
 	{
 		Name: "a row that only looks as if the transaction had made it is taken for new", Lines: []string{"25"}, Kind: "I",
 		Rule:  "rows made and rows locked are as many as there are subjects",
-		Edits: []Edit{{subjects, "if made+locked != int64(len(ids)) {", "if made+locked > int64(len(ids)) {"}},
+		Edits: []Edit{{subjects, "if l.made+l.found != int64(len(l.subjects)) {", "if l.made+l.found > int64(len(l.subjects)) {"}},
 		Proof: test(engineTests, "TestARowThatOnlyLooksFreshIsNotTakenForNew"),
 	},
 	{
@@ -260,7 +258,7 @@ var consumerMutants = []Mutant{
 	{
 		Name: "a new subject's events are numbered from the guess on", Lines: []string{"4", "23"}, Kind: "P",
 		Rule:  "a guess is what the row says, and not what is so",
-		Edits: []Edit{{subjects, "subjects[id] = &subject{id: id, root: o.root, trace: o.trace, stored: o.likely}", "subjects[id] = &subject{id: id, emitted: o.likely.emitted, root: o.root, trace: o.trace, stored: o.likely}"}},
+		Edits: []Edit{{subjects, "l.subjects[id] = &subject{id: id, root: o.root, trace: o.trace, stored: o.likely}", "l.subjects[id] = &subject{id: id, emitted: o.likely.emitted, root: o.root, trace: o.trace, stored: o.likely}"}},
 		Proof: test(engineTests, "TestASubjectsRowIsRightWhateverWasGuessed"),
 	},
 	{

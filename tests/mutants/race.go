@@ -113,7 +113,7 @@ var raceMutants = []Mutant{
 	{
 		Name: "two replicas decide the same key", Lines: []string{"28", "49"}, Kind: "X",
 		Rule:  "a batch whose key was used meanwhile is run again and finds the first answer",
-		Edits: []Edit{{commands, "if tag.RowsAffected() != int64(n) {", "if tag.RowsAffected() > int64(n) {"}},
+		Edits: []Edit{{commands, "		ORDER BY n`, members", "		ORDER BY n ON CONFLICT DO NOTHING`, members"}},
 		Proof: race("one key, one body"),
 	},
 	{

@@ -10,109 +10,81 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/services/gateway"
 )
 
 // loadConformance brings what the inputs are held against: the checks of their subjects, the events that they name as
 // their causes, and where the reading began; for subjects whose doubts are due, what their events are.
-func loadConformance(ctx context.Context, tx pgx.Tx, in []flow.Input, subjects []string, w *gateway.World) error {
+func loadConformance(b *pg.Batch, in []flow.Input, subjects []string, w *gateway.World) {
 	causes, due := []string{}, []string{}
 	for _, input := range in {
 		switch m := input.Msg.(type) {
 		case flow.Record:
-			if _, there := w.Events.Get(m.ID); !there && validID(m.CausationID) {
+			if validID(m.CausationID) {
 				causes = append(causes, m.CausationID)
 			}
 		case gateway.Overdue:
 			due = append(due, m.SubjectID)
 		}
 	}
-	if err := loadChecks(ctx, tx, subjects, w); err != nil {
-		return err
-	}
-	if err := loadKnown(ctx, tx, causes, due, w); err != nil {
-		return err
-	}
-	return loadStarts(ctx, tx, w)
-}
-
-func loadChecks(ctx context.Context, tx pgx.Tx, subjects []string, w *gateway.World) error {
-	rows, err := tx.Query(ctx, `SELECT subject, tracks, doubts FROM conformance WHERE subject = ANY($1)`, subjects)
-	if err != nil {
-		return fmt.Errorf("load checks: %w", err)
-	}
-	var c gateway.Check
-	_, err = pgx.ForEachRow(rows, []any{&c.Subject, &c.Tracks, &c.Doubts}, func() error {
-		w.Checks.Loaded(c.Subject, c)
-		c = gateway.Check{}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("load checks: %w", err)
-	}
-	return nil
+	pg.Collect(b, "load checks", func(row pgx.CollectableRow) (c gateway.Check, err error) {
+		err = row.Scan(&c.Subject, &c.Tracks, &c.Doubts)
+		return c, err
+	}, func(c gateway.Check) { w.Checks.Loaded(c.Subject, c) },
+		`SELECT subject, tracks, doubts FROM conformance WHERE subject = ANY($1)`, subjects)
+	loadKnown(b, causes, due, w)
+	loadStarts(b, w)
 }
 
 // loadKnown reads the causes by their ids, and all events of the subjects that are due.
-func loadKnown(ctx context.Context, tx pgx.Tx, causes, due []string, w *gateway.World) error {
+func loadKnown(b *pg.Batch, causes, due []string, w *gateway.World) {
 	w.Told = map[string][]gateway.Known{}
 	if len(causes) == 0 && len(due) == 0 {
-		return nil
+		return
 	}
-	rows, err := tx.Query(ctx, `
+	b.Queue("load causes", `
 		SELECT id::text, subject, type, service, sequence, false FROM event WHERE id = ANY($1::uuid[])
 		UNION ALL
-		SELECT id::text, subject, type, service, sequence, true FROM event WHERE subject = ANY($2)`, causes, due)
-	if err != nil {
-		return fmt.Errorf("load causes: %w", err)
-	}
-	var k gateway.Known
-	var told bool
-	_, err = pgx.ForEachRow(rows, []any{&k.ID, &k.Subject, &k.Type, &k.Service, &k.Sequence, &told}, func() error {
-		if told {
-			w.Told[k.Subject] = append(w.Told[k.Subject], k)
-		} else {
-			w.Causes.Loaded(k.ID, k)
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("load causes: %w", err)
-	}
-	return nil
+		SELECT id::text, subject, type, service, sequence, true FROM event WHERE subject = ANY($2)`, causes, due).
+		Query(func(rows pgx.Rows) error {
+			var k gateway.Known
+			var told bool
+			_, err := pgx.ForEachRow(rows, []any{&k.ID, &k.Subject, &k.Type, &k.Service, &k.Sequence, &told}, func() error {
+				if told {
+					w.Told[k.Subject] = append(w.Told[k.Subject], k)
+				} else {
+					w.Causes.Loaded(k.ID, k)
+				}
+				return nil
+			})
+			return err
+		})
 }
 
 // loadStarts reads one row per partition of the topics, however many events there are.
-func loadStarts(ctx context.Context, tx pgx.Tx, w *gateway.World) error {
-	rows, err := tx.Query(ctx, `SELECT partition_key, first_offset, first_time FROM reading_start`)
-	if err != nil {
-		return fmt.Errorf("load where the reading began: %w", err)
-	}
-	var key string
-	var start gateway.Start
-	_, err = pgx.ForEachRow(rows, []any{&key, &start.Offset, &start.At}, func() error {
-		w.Starts.Loaded(key, start)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("load where the reading began: %w", err)
-	}
-	return nil
+func loadStarts(b *pg.Batch, w *gateway.World) {
+	b.Queue("load where the reading began", `SELECT partition_key, first_offset, first_time FROM reading_start`).
+		Query(func(rows pgx.Rows) error {
+			var key string
+			var start gateway.Start
+			_, err := pgx.ForEachRow(rows, []any{&key, &start.Offset, &start.At}, func() error {
+				w.Starts.Loaded(key, start)
+				return nil
+			})
+			return err
+		})
 }
 
-func saveConformance(ctx context.Context, tx pgx.Tx, w *gateway.World) error {
-	if err := saveChecks(ctx, tx, w.Checks.Changed()); err != nil {
-		return err
-	}
-	if err := saveStarts(ctx, tx, w.Starts.Changed()); err != nil {
-		return err
-	}
-	return saveFindings(ctx, tx, w.Findings.Changed())
+func saveConformance(b *pg.Batch, w *gateway.World) {
+	saveChecks(b, w.Checks.Changed())
+	saveStarts(b, w.Starts.Changed())
+	saveFindings(b, w.Findings.Changed())
 }
 
-func saveChecks(ctx context.Context, tx pgx.Tx, changes []flow.Change[string, gateway.Check]) error {
+func saveChecks(b *pg.Batch, changes []flow.Change[string, gateway.Check]) {
 	if len(changes) == 0 {
-		return nil
+		return
 	}
 	n := len(changes)
 	subjects, tracks, doubts, due := make([]string, n), make([]any, n), make([]any, n), make([]*time.Time, n)
@@ -128,20 +100,16 @@ func saveChecks(ctx context.Context, tx pgx.Tx, changes []flow.Change[string, ga
 			due[i] = &at
 		}
 	}
-	_, err := tx.Exec(ctx, `
+	b.Queue("save checks", `
 		INSERT INTO conformance (subject, tracks, doubts, due_at)
 		SELECT * FROM unnest($1::text[], $2::jsonb[], $3::jsonb[], $4::timestamptz[])
 		ON CONFLICT (subject) DO UPDATE SET (tracks, doubts, due_at) = ROW (excluded.tracks, excluded.doubts, excluded.due_at)`,
 		subjects, tracks, doubts, due)
-	if err != nil {
-		return fmt.Errorf("save checks: %w", err)
-	}
-	return nil
 }
 
-func saveStarts(ctx context.Context, tx pgx.Tx, changes []flow.Change[string, gateway.Start]) error {
+func saveStarts(b *pg.Batch, changes []flow.Change[string, gateway.Start]) {
 	if len(changes) == 0 {
-		return nil
+		return
 	}
 	var keys []string
 	var offsets []int64
@@ -149,19 +117,15 @@ func saveStarts(ctx context.Context, tx pgx.Tx, changes []flow.Change[string, ga
 	for _, c := range changes {
 		keys, offsets, times = append(keys, c.Key), append(offsets, c.Row.Offset), append(times, c.Row.At)
 	}
-	_, err := tx.Exec(ctx, `
+	b.Queue("save where the reading began", `
 		INSERT INTO reading_start (partition_key, first_offset, first_time)
 		SELECT * FROM unnest($1::text[], $2::bigint[], $3::timestamptz[]) ON CONFLICT DO NOTHING`, keys, offsets, times)
-	if err != nil {
-		return fmt.Errorf("save where the reading began: %w", err)
-	}
-	return nil
 }
 
 // saveFindings writes what was found and what was cleared, in one statement. One that is found again counts again.
-func saveFindings(ctx context.Context, tx pgx.Tx, changes []flow.Change[string, gateway.Finding]) error {
+func saveFindings(b *pg.Batch, changes []flow.Change[string, gateway.Finding]) {
 	if len(changes) == 0 {
-		return nil
+		return
 	}
 	var ids, rules, subjects, details []string
 	var cleared []bool
@@ -170,16 +134,12 @@ func saveFindings(ctx context.Context, tx pgx.Tx, changes []flow.Change[string, 
 		subjects, details = append(subjects, c.Row.Subject), append(details, c.Row.Detail)
 		cleared = append(cleared, c.Row.Cleared)
 	}
-	_, err := tx.Exec(ctx, `
+	b.Queue("save findings", `
 		INSERT INTO finding (event_id, rule, subject, detail, cleared_at)
 		SELECT id, rule, subject, detail, CASE WHEN cleared THEN clock_timestamp() END
 		FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::boolean[]) AS k(id, rule, subject, detail, cleared)
 		ON CONFLICT (event_id, rule) DO UPDATE SET detail = excluded.detail, cleared_at = excluded.cleared_at`,
 		ids, rules, subjects, details, cleared)
-	if err != nil {
-		return fmt.Errorf("save findings: %w", err)
-	}
-	return nil
 }
 
 // Overdue lists the subjects whose doubts are due by the database's clock.

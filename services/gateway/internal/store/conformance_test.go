@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/services/choreography"
 	"github.com/quadrille-io/quadrille/services/gateway"
 	"github.com/quadrille-io/quadrille/services/gateway/internal/store"
@@ -27,13 +27,13 @@ func checking(grace time.Duration) store.Store {
 // decide puts a batch through Load, the deciding code and Save, at the database's time.
 func decide(t *testing.T, pool *pgxpool.Pool, s store.Store, batch ...flow.Input) {
 	t.Helper()
-	rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error {
+	rig.Transact(t, pool, func(ctx context.Context, tx *pg.Tx) error {
 		w, err := s.Load(ctx, tx, batch)
 		if err != nil {
 			return err
 		}
 		var now time.Time
-		if err := tx.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now); err != nil {
+		if err := pool.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now); err != nil {
 			return err
 		}
 		for _, in := range batch {
@@ -43,7 +43,7 @@ func decide(t *testing.T, pool *pgxpool.Pool, s store.Store, batch ...flow.Input
 				return err
 			}
 		}
-		return s.Save(ctx, tx, w)
+		return s.Save(tx.Last(), w)
 	})
 }
 
@@ -130,7 +130,7 @@ func TestTakeAndOpen(t *testing.T) {
 		return f
 	}
 	gap, cause, undeclared := finding(gateway.Gap, false), finding(gateway.Cause, true), finding(gateway.Undeclared, false)
-	rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, w) })
+	rig.Transact(t, pool, func(_ context.Context, tx *pg.Tx) error { return store.Store{}.Save(tx.Last(), w) })
 	if _, err := pool.Exec(t.Context(), `UPDATE finding SET found_at = now() - interval '2 days'`); err != nil {
 		t.Fatal(err)
 	}
@@ -178,8 +178,8 @@ func TestChecksRoundTrip(t *testing.T) {
 	w := &gateway.World{}
 	w.Checks.Put(check.Subject, check)
 	w.Starts.Put("order.v1/3", start)
-	rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error { return s.Save(ctx, tx, w) })
-	rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error {
+	rig.Transact(t, pool, func(ctx context.Context, tx *pg.Tx) error { return s.Save(tx.Last(), w) })
+	rig.Transact(t, pool, func(ctx context.Context, tx *pg.Tx) error {
 		loaded, err := s.Load(ctx, tx, []flow.Input{{Subject: check.Subject, Msg: gateway.Overdue{SubjectID: check.Subject}}})
 		if err != nil {
 			return err

@@ -4,7 +4,6 @@ package store
 import (
 	"context"
 	"embed"
-	"fmt"
 	"slices"
 	"time"
 
@@ -30,8 +29,8 @@ type Store struct {
 }
 
 // Load brings the events that are there already, the orders' lines, and what events are held against: one statement
-// each for any number of inputs. The subjects are locked, so nobody else writes any of it.
-func (s Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*gateway.World, error) {
+// each for any number of inputs, in one batch. The subjects are locked, so nobody else writes any of it.
+func (s Store) Load(ctx context.Context, tx *pg.Tx, in []flow.Input) (*gateway.World, error) {
 	ids, subjects := make([]string, 0, len(in)), make([]string, 0, len(in))
 	for _, input := range in {
 		if r, ok := input.Msg.(flow.Record); ok {
@@ -41,17 +40,13 @@ func (s Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*gateway.W
 	}
 	slices.Sort(subjects)
 	subjects = slices.Compact(subjects)
-	w := &gateway.World{Rules: s.Rules}
-	if err := loadEvents(ctx, tx, ids, w); err != nil {
-		return nil, err
+	w, b := &gateway.World{Rules: s.Rules}, &pg.Batch{}
+	loadEvents(b, ids, w)
+	loadOrders(b, subjects, w)
+	if s.Rules != nil {
+		loadConformance(b, in, subjects, w)
 	}
-	if err := loadOrders(ctx, tx, subjects, w); err != nil {
-		return nil, err
-	}
-	if s.Rules == nil {
-		return w, nil
-	}
-	return w, loadConformance(ctx, tx, in, subjects, w)
+	return w, tx.Send(ctx, b)
 }
 
 const eventColumns = `id::text, subject, type, service, sequence, occurred_at, causation, command, correlation,
@@ -65,20 +60,11 @@ func scanEvent(row pgx.CollectableRow) (gateway.Event, error) {
 	return e, err
 }
 
-func loadEvents(ctx context.Context, tx pgx.Tx, ids []string, w *gateway.World) error {
-	rows, err := tx.Query(ctx, `SELECT `+eventColumns+` FROM event WHERE id = ANY($1::uuid[])`, ids)
-	if err != nil {
-		return fmt.Errorf("load events: %w", err)
-	}
-	events, err := pgx.CollectRows(rows, scanEvent)
-	if err != nil {
-		return fmt.Errorf("load events: %w", err)
-	}
-	for _, e := range events {
+func loadEvents(b *pg.Batch, ids []string, w *gateway.World) {
+	pg.Collect(b, "load events", scanEvent, func(e gateway.Event) {
 		e.Position = 0 // a World knows no arrival
 		w.Events.Loaded(e.ID, e)
-	}
-	return nil
+	}, `SELECT `+eventColumns+` FROM event WHERE id = ANY($1::uuid[])`, ids)
 }
 
 const orderColumns = `order_id, user_id, seen, status, step, reason, has_coupons, undo_from, amount, currency,
@@ -92,31 +78,17 @@ func scanOrder(row pgx.CollectableRow) (gateway.Order, error) {
 	return o, err
 }
 
-func loadOrders(ctx context.Context, tx pgx.Tx, ids []string, w *gateway.World) error {
-	rows, err := tx.Query(ctx, `
-		SELECT `+orderColumns+` FROM order_line WHERE order_id = ANY($1)`, ids)
-	if err != nil {
-		return fmt.Errorf("load order lines: %w", err)
-	}
-	orders, err := pgx.CollectRows(rows, scanOrder)
-	if err != nil {
-		return fmt.Errorf("load order lines: %w", err)
-	}
-	for _, o := range orders {
-		w.Orders.Loaded(o.OrderID, o)
-	}
-	return nil
+func loadOrders(b *pg.Batch, ids []string, w *gateway.World) {
+	pg.Collect(b, "load order lines", scanOrder, func(o gateway.Order) { w.Orders.Loaded(o.OrderID, o) },
+		`SELECT `+orderColumns+` FROM order_line WHERE order_id = ANY($1)`, ids)
 }
 
 // Save writes new events, changed lines and checks, and findings where there are any, one statement each.
-func (Store) Save(ctx context.Context, tx pgx.Tx, w *gateway.World) error {
-	if err := saveEvents(ctx, tx, w.Events.Changed()); err != nil {
-		return err
-	}
-	if err := saveOrders(ctx, tx, w.Orders.Changed()); err != nil {
-		return err
-	}
-	return saveConformance(ctx, tx, w)
+func (Store) Save(b *pg.Batch, w *gateway.World) error {
+	saveEvents(b, w.Events.Changed())
+	saveOrders(b, w.Orders.Changed())
+	saveConformance(b, w)
+	return nil
 }
 
 // eventArrays are the columns of the events to insert. Positions are drawn in the order of the arrays; within a
@@ -130,15 +102,15 @@ type eventArrays struct {
 	payloads                                                                   [][]byte
 }
 
-func saveEvents(ctx context.Context, tx pgx.Tx, changes []flow.Change[string, gateway.Event]) error {
+func saveEvents(b *pg.Batch, changes []flow.Change[string, gateway.Event]) {
 	if len(changes) == 0 {
-		return nil
+		return
 	}
 	var a eventArrays
 	for _, c := range changes {
 		a.add(c.Row)
 	}
-	_, err := tx.Exec(ctx, `
+	b.Queue("save events", `
 		INSERT INTO event (id, subject, type, service, sequence, occurred_at, causation, command, correlation,
 		                   topic, partition, kafka_offset, payload)
 		SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::text[],
@@ -146,10 +118,6 @@ func saveEvents(ctx context.Context, tx pgx.Tx, changes []flow.Change[string, ga
 		ON CONFLICT (id) DO NOTHING`,
 		a.ids, a.subjects, a.types, a.services, a.sequences, a.times, a.causations, a.commands, a.correlations,
 		a.topics, a.partitions, a.offsets, a.payloads)
-	if err != nil {
-		return fmt.Errorf("save events: %w", err)
-	}
-	return nil
 }
 
 func (a *eventArrays) add(e gateway.Event) {
@@ -174,15 +142,15 @@ type orderArrays struct {
 	created, updated                                        []time.Time
 }
 
-func saveOrders(ctx context.Context, tx pgx.Tx, changes []flow.Change[string, gateway.Order]) error {
+func saveOrders(b *pg.Batch, changes []flow.Change[string, gateway.Order]) {
 	if len(changes) == 0 {
-		return nil
+		return
 	}
 	var a orderArrays
 	for _, c := range changes {
 		a.add(c.Row)
 	}
-	_, err := tx.Exec(ctx, `
+	b.Queue("save order lines", `
 		INSERT INTO order_line (`+orderColumns+`)
 		SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::boolean[],
 		                     $8::integer[], $9::bigint[], $10::text[], $11::text[], $12::timestamptz[], $13::timestamptz[])
@@ -192,10 +160,6 @@ func saveOrders(ctx context.Context, tx pgx.Tx, changes []flow.Change[string, ga
 			excluded.currency, excluded.last_event, excluded.created_at, excluded.updated_at)`,
 		a.ids, a.users, a.seen, a.statuses, a.steps, a.reasons, a.coupons, a.undo, a.amounts, a.currencies, a.lasts,
 		a.created, a.updated)
-	if err != nil {
-		return fmt.Errorf("save order lines: %w", err)
-	}
-	return nil
 }
 
 func (a *orderArrays) add(o gateway.Order) {

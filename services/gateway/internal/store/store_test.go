@@ -8,11 +8,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
 	"github.com/quadrille-io/quadrille/services/gateway"
@@ -63,8 +63,8 @@ func TestRoundTrip(t *testing.T) {
 			w := &gateway.World{}
 			w.Events.Put(event.ID, event)
 			w.Orders.Put(line.OrderID, line)
-			rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, w) })
-			rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error {
+			rig.Transact(t, pool, func(_ context.Context, tx *pg.Tx) error { return store.Store{}.Save(tx.Last(), w) })
+			rig.Transact(t, pool, func(ctx context.Context, tx *pg.Tx) error {
 				loaded, err := store.Store{}.Load(ctx, tx, []flow.Input{input(event)})
 				if err != nil {
 					return err
@@ -101,9 +101,9 @@ func TestBatchCostsFewStatements(t *testing.T) {
 		}
 	}
 	s := checking(time.Minute)
-	for _, want := range []int{9, 4} {
+	for _, want := range []int{9, 5} {
 		n := asked.During(func() {
-			rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error {
+			rig.Transact(t, pool, func(ctx context.Context, tx *pg.Tx) error {
 				w, err := s.Load(ctx, tx, batch)
 				if err != nil {
 					return err
@@ -111,7 +111,7 @@ func TestBatchCostsFewStatements(t *testing.T) {
 				for _, in := range batch {
 					gateway.OnEvent(w, in.Msg.(flow.Record), in.Meta)
 				}
-				return s.Save(ctx, tx, w)
+				return s.Save(tx.Last(), w)
 			})
 		})
 		if n != want {
@@ -137,7 +137,7 @@ func TestOrdersAreFilteredAndPaged(t *testing.T) {
 		ids = append(ids, o.OrderID)
 		w.Orders.Put(o.OrderID, o)
 	}
-	rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, w) })
+	rig.Transact(t, pool, func(_ context.Context, tx *pg.Tx) error { return store.Store{}.Save(tx.Last(), w) })
 	for name, tt := range map[string]struct {
 		filter store.Filter
 		want   []string
@@ -173,7 +173,7 @@ func TestTimelineAndCounts(t *testing.T) {
 		e := gateway.Event{ID: rig.NewID(), Subject: fmt.Sprint("o", i/3), OccurredAt: time.Now()}
 		w.Events.Put(e.ID, e)
 	}
-	rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, w) })
+	rig.Transact(t, pool, func(_ context.Context, tx *pg.Tx) error { return store.Store{}.Save(tx.Last(), w) })
 	counts, err := store.Counts(t.Context(), pool, []string{"o0", "o1", "o2"})
 	if diff := cmp.Diff(map[string]int{"o0": 3, "o1": 1}, counts); diff != "" || err != nil {
 		t.Error(diff, err)

@@ -8,27 +8,20 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
 	"github.com/quadrille-io/quadrille/services/order"
 )
 
-func loadMembers(ctx context.Context, q querier, w *order.World, ids []string) error {
+func loadMembers(b *pg.Batch, w *order.World, ids []string) {
 	if len(ids) == 0 {
-		return nil
+		return
 	}
-	rows, err := q.Query(ctx, `SELECT user_id, address_ids, default_address_id FROM member WHERE user_id = ANY($1)`, ids)
-	if err != nil {
-		return err
-	}
-	members, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (order.Member, error) {
-		var m order.Member
-		err := row.Scan(&m.UserID, &m.AddressIDs, &m.DefaultAddressID)
+	pg.Collect(b, "load members", func(row pgx.CollectableRow) (m order.Member, err error) {
+		err = row.Scan(&m.UserID, &m.AddressIDs, &m.DefaultAddressID)
 		return m, err
-	})
-	for _, m := range members {
-		w.Members.Loaded(m.UserID, m)
-	}
-	return err
+	}, func(m order.Member) { w.Members.Loaded(m.UserID, m) },
+		`SELECT user_id, address_ids, default_address_id FROM member WHERE user_id = ANY($1)`, ids)
 }
 
 // PutMembers takes of members what order may know: ids of addresses and which is the default. What is

@@ -1,14 +1,13 @@
 package store
 
 import (
-	"context"
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/services/order"
 )
 
@@ -84,23 +83,15 @@ func scanOrder(row pgx.CollectableRow) (order.Order, error) {
 	return o, err
 }
 
-func loadOrders(ctx context.Context, tx pgx.Tx, w *order.World, ids []string) error {
-	if len(ids) == 0 {
-		return nil
+func loadOrders(b *pg.Batch, w *order.World, ids []string) {
+	if len(ids) > 0 {
+		pg.Collect(b, "load orders", scanOrder, func(o order.Order) { w.Orders.Loaded(o.OrderID, o) },
+			orderSelect+`WHERE order_id = ANY($1) ORDER BY order_id`, ids)
 	}
-	rows, err := tx.Query(ctx, orderSelect+`WHERE order_id = ANY($1) ORDER BY order_id`, ids)
-	if err != nil {
-		return err
-	}
-	orders, err := pgx.CollectRows(rows, scanOrder)
-	for _, o := range orders {
-		w.Orders.Loaded(o.OrderID, o)
-	}
-	return err
 }
 
 // saveOrders writes new orders whole and the others without what never changes.
-func saveOrders(ctx context.Context, tx pgx.Tx, changes []flow.Change[string, order.Order]) error {
+func saveOrders(b *pg.Batch, changes []flow.Change[string, order.Order]) {
 	var fresh, changed []order.Order
 	for _, c := range changes {
 		if c.New {
@@ -110,14 +101,9 @@ func saveOrders(ctx context.Context, tx pgx.Tx, changes []flow.Change[string, or
 		}
 	}
 	if len(fresh) > 0 {
-		if _, err := tx.Exec(ctx, orderInsert, arrays(allColumns, fresh)...); err != nil {
-			return fmt.Errorf("add %d: %w", len(fresh), err)
-		}
+		b.Queue("add orders", orderInsert, arrays(allColumns, fresh)...)
 	}
 	if len(changed) > 0 {
-		if _, err := tx.Exec(ctx, orderUpdate, arrays(changeable, changed)...); err != nil {
-			return fmt.Errorf("change %d: %w", len(changed), err)
-		}
+		b.Queue("change orders", orderUpdate, arrays(changeable, changed)...)
 	}
-	return nil
 }

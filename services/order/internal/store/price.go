@@ -1,12 +1,12 @@
 package store
 
 import (
-	"context"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/services/order"
 )
 
@@ -19,31 +19,19 @@ func scanPrice(row pgx.CollectableRow) (order.Price, error) {
 	return p, err
 }
 
-// querier is a transaction or a pool: prices and members are read in batches and by previews.
-type querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}
-
 // loadPrices locks nothing: a price's only writer holds the product's subject lock, and an order takes
 // the price that is committed when it is placed.
-func loadPrices(ctx context.Context, q querier, w *order.World, ids []string) error {
+func loadPrices(b *pg.Batch, w *order.World, ids []string) {
 	if len(ids) == 0 {
-		return nil
+		return
 	}
-	rows, err := q.Query(ctx, `SELECT `+priceColumns+` FROM price WHERE product_id = ANY($1)`, ids)
-	if err != nil {
-		return err
-	}
-	prices, err := pgx.CollectRows(rows, scanPrice)
-	for _, p := range prices {
-		w.Prices.Loaded(p.ProductID, p)
-	}
-	return err
+	pg.Collect(b, "load prices", scanPrice, func(p order.Price) { w.Prices.Loaded(p.ProductID, p) },
+		`SELECT `+priceColumns+` FROM price WHERE product_id = ANY($1)`, ids)
 }
 
-func savePrices(ctx context.Context, tx pgx.Tx, changes []flow.Change[string, order.Price]) error {
+func savePrices(b *pg.Batch, changes []flow.Change[string, order.Price]) {
 	if len(changes) == 0 {
-		return nil
+		return
 	}
 	n := len(changes)
 	ids, names, currencies := make([]string, n), make([]string, n), make([]string, n)
@@ -54,7 +42,7 @@ func savePrices(ctx context.Context, tx pgx.Tx, changes []flow.Change[string, or
 		ids[i], names[i], currencies[i] = p.ProductID, p.Name, p.Currency
 		prices[i], previous[i], onSale[i], changedAt[i] = p.Price, p.PreviousPrice, p.OnSale, p.ChangedAt
 	}
-	_, err := tx.Exec(ctx, `
+	b.Queue("save prices", `
 		INSERT INTO price (`+priceColumns+`)
 		SELECT `+priceColumns+`
 		FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::boolean[], $6::bigint[], $7::timestamptz[])
@@ -63,5 +51,4 @@ func savePrices(ctx context.Context, tx pgx.Tx, changes []flow.Change[string, or
 			name = excluded.name, price = excluded.price, currency = excluded.currency, on_sale = excluded.on_sale,
 			previous_price = excluded.previous_price, changed_at = excluded.changed_at`,
 		ids, names, prices, currencies, onSale, previous, changedAt)
-	return err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/services/order"
 )
 
@@ -109,14 +110,10 @@ func (r Reader) Orders(ctx context.Context, f Filter) ([]order.Order, error) {
 
 // PriceList returns a World with what a preview looks at: the products' prices and the member.
 func (r Reader) PriceList(ctx context.Context, userID string, productIDs []string) (*order.World, error) {
-	w := &order.World{}
-	if err := loadMembers(ctx, r.Pool, w, []string{userID}); err != nil {
-		return nil, fmt.Errorf("read member: %w", err)
-	}
-	if err := loadPrices(ctx, r.Pool, w, productIDs); err != nil {
-		return nil, fmt.Errorf("read prices: %w", err)
-	}
-	return w, nil
+	w, b := &order.World{}, &pg.Batch{}
+	loadMembers(b, w, []string{userID})
+	loadPrices(b, w, productIDs)
+	return w, b.Send(ctx, r.Pool)
 }
 
 // Due lists pending orders with a deadline that has passed, longest past first. It claims nothing.

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/services/order"
 )
 
@@ -20,51 +21,43 @@ var errForgotten = errors.New("a row was forgotten while it was being locked")
 // then reads the order that the first has placed.
 //
 // Between the two statements Forget may delete a row that the INSERT found: nothing would be locked
-// then, and nobody would notice. So the rows are counted, and a missing one fails the batch, which is
+// then, and nobody would notice. So Load counts the rows, and a missing one fails the batch, which is
 // run again.
-func lockRecent(ctx context.Context, tx pgx.Tx, w *order.World, keys []string) error {
+func lockRecent(b *pg.Batch, w *order.World, keys []string) {
 	if len(keys) == 0 {
-		return nil
+		return
 	}
-	if _, err := tx.Exec(ctx, `
+	b.Queue("make rows of the double-click guard", `
 		INSERT INTO recent (key, order_id, at)
 		SELECT key, '', clock_timestamp() FROM unnest($1::text[]) AS key ORDER BY key
-		ON CONFLICT DO NOTHING`, keys); err != nil {
-		return err
-	}
-	rows, err := tx.Query(ctx, `SELECT key, order_id, at FROM recent WHERE key = ANY($1) ORDER BY key FOR NO KEY UPDATE`, keys)
-	if err != nil {
-		return err
-	}
-	var key string
-	var r order.Recent
-	if _, err := pgx.ForEachRow(rows, []any{&key, &r.OrderID, &r.At}, func() error {
-		r.At = r.At.UTC()
-		w.Recent.Loaded(key, r)
-		return nil
-	}); err != nil {
-		return err
-	}
-	if w.Recent.Len() != len(keys) {
-		return errForgotten
-	}
-	return nil
+		ON CONFLICT DO NOTHING`, keys)
+	b.Queue("lock the double-click guard",
+		`SELECT key, order_id, at FROM recent WHERE key = ANY($1) ORDER BY key FOR NO KEY UPDATE`, keys).
+		Query(func(rows pgx.Rows) error {
+			var key string
+			var r order.Recent
+			_, err := pgx.ForEachRow(rows, []any{&key, &r.OrderID, &r.At}, func() error {
+				r.At = r.At.UTC()
+				w.Recent.Loaded(key, r)
+				return nil
+			})
+			return err
+		})
 }
 
-func saveRecent(ctx context.Context, tx pgx.Tx, changes []flow.Change[string, order.Recent]) error {
+func saveRecent(b *pg.Batch, changes []flow.Change[string, order.Recent]) {
 	if len(changes) == 0 {
-		return nil
+		return
 	}
 	n := len(changes)
 	keys, orders, at := make([]string, n), make([]string, n), make([]time.Time, n)
 	for i, c := range changes {
 		keys[i], orders[i], at[i] = c.Key, c.Row.OrderID, c.Row.At
 	}
-	_, err := tx.Exec(ctx, `
+	b.Queue("save the double-click guard", `
 		INSERT INTO recent (key, order_id, at)
 		SELECT key, order_id, at FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS k(key, order_id, at)
 		ON CONFLICT (key) DO UPDATE SET order_id = excluded.order_id, at = excluded.at`, keys, orders, at)
-	return err
 }
 
 // Forget deletes the guard's rows that are older than age, at most 10,000 at once, and says how many

@@ -5,11 +5,8 @@ package store
 import (
 	"context"
 	"embed"
-	"fmt"
 	"maps"
 	"slices"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/pkg/pg"
@@ -58,44 +55,40 @@ func keysOf(in []flow.Input) wanted {
 }
 
 // Load brings what the batch needs: first the guard's rows, locked, because they name further orders;
-// then members and prices, which are read as they stand; then the orders.
+// then members and prices, which are read as they stand; then the orders. It takes one batch, and a second one where the
+// guard's rows name orders.
 //
 // Orders are not locked: whoever decides about an order holds its subject lock, taken before this and
 // kept until COMMIT, and a statement that begins after the lock sees what its last holder committed.
 // The order that a guard's row names is another subject's. It is only looked at, and as committed: if
 // it is being cancelled in this moment, the double click came before the cancel.
-func (Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*order.World, error) {
+func (Store) Load(ctx context.Context, tx *pg.Tx, in []flow.Input) (*order.World, error) {
 	w, want := &order.World{}, keysOf(in)
-	if err := lockRecent(ctx, tx, w, want.recent.sorted()); err != nil {
-		return nil, fmt.Errorf("lock double-click guard: %w", err)
+	first, second := &pg.Batch{}, &pg.Batch{}
+	lockRecent(first, w, want.recent.sorted())
+	loadMembers(first, w, want.members.sorted())
+	loadPrices(first, w, want.prices.sorted())
+	loadOrders(first, w, want.orders.sorted())
+	if err := tx.Send(ctx, first); err != nil {
+		return nil, err
 	}
+	if w.Recent.Len() != len(want.recent) {
+		return nil, errForgotten
+	}
+	named := set{}
 	for _, recent := range w.Recent.All() {
-		if recent.OrderID != "" {
-			want.orders.add(recent.OrderID)
+		if _, loaded := want.orders[recent.OrderID]; recent.OrderID != "" && !loaded {
+			named.add(recent.OrderID)
 		}
 	}
-	if err := loadMembers(ctx, tx, w, want.members.sorted()); err != nil {
-		return nil, fmt.Errorf("load members: %w", err)
-	}
-	if err := loadPrices(ctx, tx, w, want.prices.sorted()); err != nil {
-		return nil, fmt.Errorf("load prices: %w", err)
-	}
-	if err := loadOrders(ctx, tx, w, want.orders.sorted()); err != nil {
-		return nil, fmt.Errorf("load orders: %w", err)
-	}
-	return w, nil
+	loadOrders(second, w, named.sorted())
+	return w, tx.Send(ctx, second)
 }
 
 // Save writes what changed, table by table in the order in which Load went. Members are read only.
-func (Store) Save(ctx context.Context, tx pgx.Tx, w *order.World) error {
-	if err := saveRecent(ctx, tx, w.Recent.Changed()); err != nil {
-		return fmt.Errorf("save double-click guard: %w", err)
-	}
-	if err := savePrices(ctx, tx, w.Prices.Changed()); err != nil {
-		return fmt.Errorf("save prices: %w", err)
-	}
-	if err := saveOrders(ctx, tx, w.Orders.Changed()); err != nil {
-		return fmt.Errorf("save orders: %w", err)
-	}
+func (Store) Save(b *pg.Batch, w *order.World) error {
+	saveRecent(b, w.Recent.Changed())
+	savePrices(b, w.Prices.Changed())
+	saveOrders(b, w.Orders.Changed())
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
 	stockv1 "github.com/quadrille-io/quadrille/proto/quadrille/stock/v1"
@@ -124,7 +125,7 @@ func TestRoundTrip(t *testing.T) {
 			first.Recent.Put(order.RecentKey(c.UserID, c.BodyHash), order.Recent{OrderID: uuid.NewString(), At: times().Draw(r, "at")})
 			in = append(in, flow.Input{Subject: "new", Msg: c})
 		}
-		rig.InTx(r, pool, func(ctx context.Context, tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, first) })
+		rig.Transact(r, pool, func(_ context.Context, tx *pg.Tx) error { return store.Store{}.Save(tx.Last(), first) })
 		second := reload(r, pool, in)
 		equal(r, first, second)
 		for id, o := range first.Orders.All() {
@@ -136,14 +137,14 @@ func TestRoundTrip(t *testing.T) {
 		for key := range first.Recent.All() {
 			second.Recent.Put(key, order.Recent{OrderID: texts().Draw(r, "order"), At: times().Draw(r, "at")})
 		}
-		rig.InTx(r, pool, func(ctx context.Context, tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, second) })
+		rig.Transact(r, pool, func(_ context.Context, tx *pg.Tx) error { return store.Store{}.Save(tx.Last(), second) })
 		equal(r, second, reload(r, pool, in))
 	})
 }
 
 func reload(t fataler, pool *pgxpool.Pool, in []flow.Input) (w *order.World) {
 	t.Helper()
-	rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) (err error) {
+	rig.Transact(t, pool, func(ctx context.Context, tx *pg.Tx) (err error) {
 		w, err = store.Store{}.Load(ctx, tx, in)
 		return err
 	})
@@ -167,7 +168,7 @@ func seed(t fataler, pool *pgxpool.Pool) {
 	t.Helper()
 	w := &order.World{}
 	w.Prices.Put("P", order.Price{ProductID: "P", Name: "Lamp", Price: 1000, PreviousPrice: 1000, Currency: "KRW", OnSale: true, ChangedAt: time.UnixMicro(1)})
-	rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, w) })
+	rig.Transact(t, pool, func(_ context.Context, tx *pg.Tx) error { return store.Store{}.Save(tx.Last(), w) })
 	if err := store.PutMembers(context.Background(), pool, []*memberv1.MemberChanged{
 		{MemberId: "m", Addresses: []*memberv1.Address{{AddressId: "home", Default: true}, {AddressId: "work"}}},
 	}); err != nil {
@@ -187,7 +188,7 @@ func place(body string) flow.Input {
 // apply does what the engine does with a batch, without its own tables.
 func apply(t fataler, pool *pgxpool.Pool, in ...flow.Input) (replies []flow.Reply) {
 	t.Helper()
-	rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error {
+	rig.Transact(t, pool, func(ctx context.Context, tx *pg.Tx) error {
 		replies = nil
 		w, err := store.Store{}.Load(ctx, tx, in)
 		if err != nil {
@@ -201,7 +202,7 @@ func apply(t fataler, pool *pgxpool.Pool, in ...flow.Input) (replies []flow.Repl
 			}
 			replies = append(replies, out.Reply)
 		}
-		return store.Store{}.Save(ctx, tx, w)
+		return store.Store{}.Save(tx.Last(), w)
 	})
 	return replies
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/quadrille-io/quadrille/pkg/host"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/services/payment"
 	"github.com/quadrille-io/quadrille/services/reconcile/book"
 )
@@ -59,21 +60,15 @@ func accountBook(ctx context.Context, tx pgx.Tx, q host.BookQuery) ([]book.Accou
 
 // loadSums adds up ledgers under the lock on the balances: a statement of its own, after it, so that it
 // sees what the last holder of the lock booked.
-func loadSums(ctx context.Context, tx pgx.Tx, w *payment.World, users []string) error {
+func loadSums(b *pg.Batch, w *payment.World, users []string) {
 	if len(users) == 0 {
-		return nil
+		return
 	}
-	rows, err := tx.Query(ctx, `SELECT user_id, sum(amount)::bigint FROM ledger WHERE user_id = ANY($1) GROUP BY user_id`, users)
-	if err != nil {
-		return fmt.Errorf("add up %d ledgers: %w", len(users), err)
-	}
-	var user string
-	var sum int64
-	if _, err := pgx.ForEachRow(rows, []any{&user, &sum}, func() error {
-		w.Sums.Loaded(user, sum)
-		return nil
-	}); err != nil {
-		return fmt.Errorf("add up %d ledgers: %w", len(users), err)
-	}
-	return nil
+	b.Queue("add up ledgers", `SELECT user_id, sum(amount)::bigint FROM ledger WHERE user_id = ANY($1) GROUP BY user_id`, users).
+		Query(func(rows pgx.Rows) error {
+			var user string
+			var sum int64
+			_, err := pgx.ForEachRow(rows, []any{&user, &sum}, func() error { w.Sums.Loaded(user, sum); return nil })
+			return err
+		})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/services/payment"
 )
 
@@ -23,6 +24,7 @@ type Store struct{}
 type wanted struct {
 	orders, users, grants map[string]struct{}
 	sums                  []string // members whose ledger is added up
+	unnamed               bool     // some input does not say whose it is
 }
 
 // want reads the keys off the inputs. An event of an order names its member, so that the balance can be
@@ -41,6 +43,8 @@ func want(in []flow.Input) wanted {
 			continue
 		case interface{ GetUserId() string }:
 			w.users[msg.GetUserId()] = struct{}{}
+		default:
+			w.unnamed = true
 		}
 		w.orders[i.Subject] = struct{}{}
 	}
@@ -50,22 +54,25 @@ func want(in []flow.Input) wanted {
 func sorted(set map[string]struct{}) []string { return slices.Sorted(maps.Keys(set)) }
 
 // Load brings payments, ledger entries of grants and, last, the balances: one member's many orders meet
-// there, so that row is to be held for the shortest time.
-func (Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*payment.World, error) {
+// there, so that row is to be held for the shortest time. It takes one batch, and two where only a payment's row says
+// whose balance is meant: balances are locked by one statement, in key order.
+func (Store) Load(ctx context.Context, tx *pg.Tx, in []flow.Input) (*payment.World, error) {
 	world, wanted := &payment.World{}, want(in)
-	if err := loadPayments(ctx, tx, world, sorted(wanted.orders)); err != nil {
-		return nil, err
+	b := &pg.Batch{}
+	loadPayments(b, world, sorted(wanted.orders))
+	loadGrants(b, world, sorted(wanted.grants))
+	if wanted.unnamed {
+		if err := tx.Send(ctx, b); err != nil {
+			return nil, err
+		}
+		for _, p := range world.Payments.All() {
+			wanted.users[p.UserID] = struct{}{}
+		}
+		b = &pg.Batch{}
 	}
-	for _, p := range world.Payments.All() {
-		wanted.users[p.UserID] = struct{}{}
-	}
-	if err := loadGrants(ctx, tx, world, sorted(wanted.grants)); err != nil {
-		return nil, err
-	}
-	if err := loadPoints(ctx, tx, world, sorted(wanted.users)); err != nil {
-		return nil, err
-	}
-	return world, loadSums(ctx, tx, world, wanted.sums)
+	loadPoints(b, world, sorted(wanted.users))
+	loadSums(b, world, wanted.sums)
+	return world, tx.Send(ctx, b)
 }
 
 const paymentColumns = `order_id, payment_id, user_id, state, refund, amount, points, discount, coupon_counted, has_coupons,
@@ -80,77 +87,44 @@ func scanPayment(row pgx.CollectableRow) (payment.Payment, error) {
 	return p, err
 }
 
-func loadPayments(ctx context.Context, tx pgx.Tx, w *payment.World, orders []string) error {
-	if len(orders) == 0 {
-		return nil
+func loadPayments(b *pg.Batch, w *payment.World, orders []string) {
+	if len(orders) > 0 {
+		pg.Collect(b, "load payments", scanPayment, func(p payment.Payment) { w.Payments.Loaded(p.OrderID, p) },
+			`SELECT `+paymentColumns+` FROM payment WHERE order_id = ANY($1) ORDER BY order_id FOR NO KEY UPDATE`, orders)
 	}
-	rows, err := tx.Query(ctx, `SELECT `+paymentColumns+` FROM payment WHERE order_id = ANY($1) ORDER BY order_id FOR NO KEY UPDATE`, orders)
-	if err != nil {
-		return fmt.Errorf("load %d payments: %w", len(orders), err)
-	}
-	payments, err := pgx.CollectRows(rows, scanPayment)
-	if err != nil {
-		return fmt.Errorf("load %d payments: %w", len(orders), err)
-	}
-	for _, p := range payments {
-		w.Payments.Loaded(p.OrderID, p)
-	}
-	return nil
 }
 
 // loadGrants locks nothing: an entry that exists does not change.
-func loadGrants(ctx context.Context, tx pgx.Tx, w *payment.World, grants []string) error {
+func loadGrants(b *pg.Batch, w *payment.World, grants []string) {
 	if len(grants) == 0 {
-		return nil
+		return
 	}
-	rows, err := tx.Query(ctx, `SELECT user_id, kind, grant_id, amount, at FROM ledger WHERE grant_id = ANY($1) ORDER BY grant_id`, grants)
-	if err != nil {
-		return fmt.Errorf("load %d grants: %w", len(grants), err)
-	}
-	entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e payment.Entry, err error) {
+	pg.Collect(b, "load grants", func(row pgx.CollectableRow) (e payment.Entry, err error) {
 		err = row.Scan(&e.UserID, &e.Kind, &e.GrantID, &e.Amount, &e.At)
 		e.At = e.At.UTC()
 		return e, err
-	})
-	if err != nil {
-		return fmt.Errorf("load %d grants: %w", len(grants), err)
-	}
-	for _, e := range entries {
-		w.Ledger.Loaded(payment.GrantKey(e.GrantID), e)
-	}
-	return nil
+	}, func(e payment.Entry) { w.Ledger.Loaded(payment.GrantKey(e.GrantID), e) },
+		`SELECT user_id, kind, grant_id, amount, at FROM ledger WHERE grant_id = ANY($1) ORDER BY grant_id`, grants)
 }
 
 // loadPoints locks the balances that exist. One that does not cannot be locked: an order then finds no
 // points, as if it had come before the grant that is making the row, and a second grant of the same member
 // waits for the subject's lock.
-func loadPoints(ctx context.Context, tx pgx.Tx, w *payment.World, users []string) error {
-	if len(users) == 0 {
-		return nil
+func loadPoints(b *pg.Batch, w *payment.World, users []string) {
+	if len(users) > 0 {
+		pg.Collect(b, "load balances", pgx.RowToStructByPos[payment.Points], func(p payment.Points) { w.Points.Loaded(p.UserID, p) },
+			`SELECT user_id, balance FROM points WHERE user_id = ANY($1) ORDER BY user_id FOR NO KEY UPDATE`, users)
 	}
-	rows, err := tx.Query(ctx, `SELECT user_id, balance FROM points WHERE user_id = ANY($1) ORDER BY user_id FOR NO KEY UPDATE`, users)
-	if err != nil {
-		return fmt.Errorf("load %d balances: %w", len(users), err)
-	}
-	balances, err := pgx.CollectRows(rows, pgx.RowToStructByPos[payment.Points])
-	if err != nil {
-		return fmt.Errorf("load %d balances: %w", len(users), err)
-	}
-	for _, p := range balances {
-		w.Points.Loaded(p.UserID, p)
-	}
-	return nil
 }
 
 // Save writes payments, ledger and balances, in the order in which they were locked.
-func (Store) Save(ctx context.Context, tx pgx.Tx, w *payment.World) error {
-	if err := savePayments(ctx, tx, w.Payments.Changed()); err != nil {
+func (Store) Save(b *pg.Batch, w *payment.World) error {
+	savePayments(b, w.Payments.Changed())
+	if err := saveLedger(b, w.Ledger.Changed()); err != nil {
 		return err
 	}
-	if err := saveLedger(ctx, tx, w.Ledger.Changed()); err != nil {
-		return err
-	}
-	return savePoints(ctx, tx, w.Points.Changed())
+	savePoints(b, w.Points.Changed())
+	return nil
 }
 
 // column picks one value of every row that changed, for unnest.
@@ -162,14 +136,14 @@ func column[R, T any](rows []flow.Change[string, R], pick func(R) T) []T {
 	return out
 }
 
-func savePayments(ctx context.Context, tx pgx.Tx, rows []flow.Change[string, payment.Payment]) error {
+func savePayments(b *pg.Batch, rows []flow.Change[string, payment.Payment]) {
 	if len(rows) == 0 {
-		return nil
+		return
 	}
 	text := func(pick func(payment.Payment) string) []string { return column(rows, pick) }
 	number := func(pick func(payment.Payment) int64) []int64 { return column(rows, pick) }
 	flag := func(pick func(payment.Payment) bool) []bool { return column(rows, pick) }
-	_, err := tx.Exec(ctx, `
+	b.Queue("save payments", `
 		INSERT INTO payment AS p (`+paymentColumns+`)
 		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
 			$9::boolean[], $10::boolean[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
@@ -199,15 +173,11 @@ func savePayments(ctx context.Context, tx pgx.Tx, rows []flow.Change[string, pay
 		text(func(p payment.Payment) string { return p.CancelEvent }),
 		column(rows, func(p payment.Payment) time.Time { return p.CreatedAt }),
 		column(rows, func(p payment.Payment) time.Time { return p.UpdatedAt }))
-	if err != nil {
-		return fmt.Errorf("save %d payments: %w", len(rows), err)
-	}
-	return nil
 }
 
 // saveLedger adds entries. There is no ON CONFLICT: a second entry of the same order and kind is a mistake
 // that must not pass.
-func saveLedger(ctx context.Context, tx pgx.Tx, rows []flow.Change[string, payment.Entry]) error {
+func saveLedger(b *pg.Batch, rows []flow.Change[string, payment.Entry]) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -216,7 +186,7 @@ func saveLedger(ctx context.Context, tx pgx.Tx, rows []flow.Change[string, payme
 			return fmt.Errorf("save ledger: %w: %s", errChangedEntry, c.Key)
 		}
 	}
-	_, err := tx.Exec(ctx, `
+	b.Queue("save the ledger", `
 		INSERT INTO ledger (user_id, kind, order_id, grant_id, amount, at)
 		SELECT user_id, kind, nullif(order_id, ''), nullif(grant_id, ''), amount, at
 		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])
@@ -227,9 +197,6 @@ func saveLedger(ctx context.Context, tx pgx.Tx, rows []flow.Change[string, payme
 		column(rows, func(e payment.Entry) string { return e.GrantID }),
 		column(rows, func(e payment.Entry) int64 { return e.Amount }),
 		column(rows, func(e payment.Entry) time.Time { return e.At }))
-	if err != nil {
-		return fmt.Errorf("save %d ledger entries: %w", len(rows), err)
-	}
 	return nil
 }
 
@@ -238,22 +205,18 @@ var errChangedEntry = errors.New("a ledger entry is never changed")
 // savePoints updates the balances that were locked and inserts those that were not there. A row that
 // another replica made meanwhile fails the insert, and the batch runs again on the row as it is: an upsert
 // would overwrite what the other had booked.
-func savePoints(ctx context.Context, tx pgx.Tx, rows []flow.Change[string, payment.Points]) error {
+func savePoints(b *pg.Batch, rows []flow.Change[string, payment.Points]) {
 	if len(rows) == 0 {
-		return nil
+		return
 	}
 	fresh := make([]bool, len(rows))
 	for i, c := range rows {
 		fresh[i] = c.New
 	}
-	_, err := tx.Exec(ctx, `
+	b.Queue("save balances", `
 		WITH k AS (SELECT * FROM unnest($1::text[], $2::bigint[], $3::boolean[]) AS k(user_id, balance, fresh)),
 		known AS (UPDATE points p SET balance = k.balance FROM k WHERE p.user_id = k.user_id AND NOT k.fresh)
 		INSERT INTO points (user_id, balance) SELECT user_id, balance FROM k WHERE fresh`,
 		column(rows, func(p payment.Points) string { return p.UserID }),
 		column(rows, func(p payment.Points) int64 { return p.Balance }), fresh)
-	if err != nil {
-		return fmt.Errorf("save %d balances: %w", len(rows), err)
-	}
-	return nil
 }

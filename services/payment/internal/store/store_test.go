@@ -11,12 +11,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"pgregory.net/rapid"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
 	"github.com/quadrille-io/quadrille/services/internal/rig"
@@ -27,11 +27,11 @@ import (
 func TestMain(m *testing.M) { testkit.Main(m) }
 
 func save(ctx context.Context, pool *pgxpool.Pool, w *payment.World) error {
-	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, w) })
+	return pg.Transact(ctx, pool, func(tx *pg.Tx) error { return store.Store{}.Save(tx.Last(), w) })
 }
 
 func load(ctx context.Context, pool *pgxpool.Pool, in ...flow.Input) (w *payment.World, err error) {
-	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+	err = pg.Transact(ctx, pool, func(tx *pg.Tx) error {
 		w, err = store.Store{}.Load(ctx, tx, in)
 		return err
 	})
@@ -177,11 +177,11 @@ func TestBatchCostsFewStatements(t *testing.T) {
 		})
 	}
 	n := statements.During(func() {
-		rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error {
+		rig.Transact(t, pool, func(ctx context.Context, tx *pg.Tx) error {
 			if _, err := (store.Store{}).Load(ctx, tx, inputs); err != nil {
 				return err
 			}
-			return store.Store{}.Save(ctx, tx, world)
+			return store.Store{}.Save(tx.Last(), world)
 		})
 	})
 	t.Logf("Load and Save of 500 orders: %d statements", n)
@@ -258,7 +258,7 @@ func TestLoadLocksBalances(t *testing.T) {
 	if err := save(ctx, pool, world); err != nil {
 		t.Fatal(err)
 	}
-	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+	err := pg.Transact(ctx, pool, func(tx *pg.Tx) error {
 		if _, err := (store.Store{}).Load(ctx, tx, []flow.Input{cancelled("o", "u")}); err != nil {
 			return err
 		}
