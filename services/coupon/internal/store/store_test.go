@@ -149,6 +149,21 @@ func TestWaitingOrderFindsCouponSpent(t *testing.T) {
 	}
 }
 
+// Who waits for a coupon that an undo holds finds it given back: an undo locks what its use names.
+func TestWaitingOrderFindsCouponGivenBack(t *testing.T) {
+	t.Parallel()
+	pool := rig.Database(t, store.Migrate)
+	batch(t, pool, policy("WELCOME", 1))
+	batch(t, pool, coupon.Issue{PolicyID: "WELCOME", UserID: "kim", CouponID: "coupon-1"})
+	batch(t, pool, decreased("order-1", "kim", "WELCOME"))
+
+	outcome := behind(t, pool,
+		&paymentv1.PaymentCancelled{OrderId: "order-1", UserId: "kim", HasCoupons: true}, decreased("order-2", "kim", "coupon-1"))
+	if _, ok := event(t, outcome).(*couponv1.CouponUsed); !ok {
+		t.Errorf("the second order: %v", outcome.Events[0].Message)
+	}
+}
+
 // Who waits for a policy's lock finds the coupon issued by the one who had it: the last one goes to one member.
 func TestWaitingMemberFindsPolicyAtItsLimit(t *testing.T) {
 	t.Parallel()
