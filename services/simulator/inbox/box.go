@@ -28,10 +28,29 @@ type Message struct {
 	Deliveries int `json:"deliveries"`
 }
 
+// kept is a mail as it is kept: its bodies are in the source, and taken out of it when they are asked for.
+type kept struct {
+	Message
+	// Source is the mail as it came; empty for one that an earlier version kept, which has its bodies in Message.
+	Source []byte `json:"source,omitempty"`
+}
+
+// whole is the mail with its bodies.
+func (k kept) whole() Message {
+	m := k.Message
+	if len(k.Source) == 0 {
+		return m
+	}
+	if parsed, err := parse(k.Source); err == nil { // it was when it came
+		m.Text, m.HTML = parsed.Text, parsed.HTML
+	}
+	return m
+}
+
 // entry is a journal line: one of the two.
 type entry struct {
-	Mail  *Message `json:"mail,omitempty"`
-	Again string   `json:"again,omitempty"` // id of a mail that came once more
+	Mail  *kept  `json:"mail,omitempty"`
+	Again string `json:"again,omitempty"` // id of a mail that came once more
 }
 
 // box keeps the mails, the newest keep of them.
@@ -40,13 +59,13 @@ type box struct {
 	keep    int
 
 	mu    sync.Mutex
-	mails []*Message // oldest first
-	byID  map[string]*Message
-	byKey map[string]*Message // see key
+	mails []*kept // oldest first
+	byID  map[string]*kept
+	byKey map[string]*kept // see key
 }
 
 func openBox(dir string, keep int) (*box, error) {
-	b := &box{keep: keep, byID: map[string]*Message{}, byKey: map[string]*Message{}}
+	b := &box{keep: keep, byID: map[string]*kept{}, byKey: map[string]*kept{}}
 	lines := 0
 	j, err := journal.Open(dir, func(line []byte) error {
 		lines++
@@ -115,15 +134,16 @@ func (m *Message) key() string {
 	return id[0] + "\x00" + strings.Join(m.To, "\x00")
 }
 
-// put keeps a mail and returns when it is on the disk.
-func (b *box) put(m *Message) error {
+// put keeps a mail that was parsed from source, and returns when it is on the disk.
+func (b *box) put(m *Message, source []byte) error {
+	m.Text, m.HTML = "", ""
 	b.mu.Lock()
 	var e entry
 	if known := b.byKey[m.key()]; known != nil {
 		e.Again = known.ID
 	} else {
 		m.ID, m.ReceivedAt, m.Deliveries = uuid.Must(uuid.NewV7()).String(), time.Now().UTC(), 1
-		e.Mail = m
+		e.Mail = &kept{Message: *m, Source: source}
 	}
 	line, err := json.Marshal(e)
 	if err != nil {
@@ -136,29 +156,55 @@ func (b *box) put(m *Message) error {
 	return b.journal.Sync(position)
 }
 
-// list returns up to limit mails, newest first, those to one address if to is
-// not "".
-func (b *box) list(to string, limit int) (list []Message, more bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	list = []Message{}
-	for _, m := range slices.Backward(b.mails) {
-		if to != "" && !slices.ContainsFunc(m.To, func(a string) bool { return strings.EqualFold(a, to) }) {
-			continue
-		}
-		if len(list) == limit {
-			return list, true
-		}
-		list = append(list, *m)
-	}
-	return list, false
+// query says which mails are asked for.
+type query struct {
+	before string // only those that came before the mail of this id; "": all
+	limit  int
+	picks  func(*Message) bool
 }
 
-func (b *box) get(id string) (Message, bool) {
+// list returns the newest mails that are asked for, newest first, and whether there are more.
+func (b *box) list(q query) (list []Message, more bool) {
+	b.mu.Lock()
+	var found []kept // of a consistent moment; their sources never change
+	for _, k := range slices.Backward(b.mails) {
+		// Ids are drawn in the order in which mails come.
+		if q.before != "" && k.ID >= q.before || !q.picks(&k.Message) {
+			continue
+		}
+		if more = len(found) == q.limit; more {
+			break
+		}
+		found = append(found, *k)
+	}
+	b.mu.Unlock()
+	list = make([]Message, len(found))
+	for i, k := range found {
+		list[i] = k.whole()
+	}
+	return list, more
+}
+
+func (b *box) get(id string) (kept, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if m := b.byID[id]; m != nil {
-		return *m, true
+	if k := b.byID[id]; k != nil {
+		return *k, true
 	}
-	return Message{}, false
+	return kept{}, false
+}
+
+// isTo says whether it went to this address.
+func (m *Message) isTo(address string) bool {
+	return slices.ContainsFunc(m.To, func(to string) bool { return strings.EqualFold(to, address) })
+}
+
+// isLike says whether it went to an address with this in it.
+func (m *Message) isLike(part string) bool {
+	return slices.ContainsFunc(m.To, func(to string) bool { return strings.Contains(strings.ToLower(to), strings.ToLower(part)) })
+}
+
+// isAbout says whether it names the order, in its Message-ID or in its subject.
+func (m *Message) isAbout(order string) bool {
+	return strings.Contains(first(m.Headers["Message-Id"]), order) || strings.Contains(m.Subject, order)
 }

@@ -1,7 +1,8 @@
 // Package inbox is a mail server to develop and test against: it takes every
 // mail over SMTP, keeps it and shows it over HTTP. It delivers nothing.
 //
-//	GET  /                    the mails as a page; /mails/{id} one of them
+//	GET  /?to&order           the mails as a page; /mails/{id} one of them: as HTML, as text, its source
+//	GET  /preview/            the shop's templates with made-up data, see Config.Previews
 //	GET  /messages?to&limit   newest first: {"data":[Message...],"hasMore":bool}
 //	GET  /messages/{id}       one Message
 //	GET|POST /faults          down (connections are closed), tempfail (451),
@@ -38,15 +39,18 @@ type Config struct {
 	// Username and Password, if set, are asked for before a mail is taken (over
 	// TLS only, if TLS is set).
 	Username, Password string
+	// Previews of what the shop writes, shown under /preview/; this package knows none.
+	Previews []Preview
 	// Mechanisms to ask for them by; default PLAIN and LOGIN.
 	Mechanisms []string
 }
 
 // Server is the inbox: ServeSMTP takes mails, Handler shows them.
 type Server struct {
-	box    *box
-	smtp   *smtp.Server
-	faults *outage.Switch
+	box      *box
+	smtp     *smtp.Server
+	faults   *outage.Switch
+	previews []Preview
 
 	mu        sync.Mutex
 	closed    bool
@@ -66,7 +70,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{box: b, greeted: map[string]bool{}, faults: outage.New(nil, outage.Down, outage.TempFail, outage.PermFail)}
+	s := &Server{box: b, previews: cfg.Previews, greeted: map[string]bool{}, faults: outage.New(nil, outage.Down, outage.TempFail, outage.PermFail)}
 	s.smtp = smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
 		return &session{server: s, conn: c, cfg: cfg, known: cfg.Username == ""}, nil
 	}))
@@ -149,6 +153,12 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.getPage)
 	mux.HandleFunc("GET /mails/{id}", s.getMailPage)
+	mux.HandleFunc("GET /mails/{id}/html", s.getMailHTML)
+	mux.HandleFunc("GET /mails/{id}/source", s.getMailSource)
+	mux.HandleFunc("GET /preview/{$}", s.listPreviews)
+	mux.HandleFunc("GET /preview/{language}/{name}", s.getPreview)
+	mux.HandleFunc("GET /preview/{language}/{name}/html", s.getPreviewHTML)
+	mux.HandleFunc("GET /style.css", s.getStyle)
 	mux.HandleFunc("GET /messages", s.listMessages)
 	mux.HandleFunc("GET /messages/{id}", s.getMessage)
 	mux.Handle("/faults", s.faults)

@@ -2,15 +2,24 @@ package inbox
 
 import (
 	"bytes"
+	"embed"
 	"html/template"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/quadrille-io/quadrille/services/simulator/answer"
 )
 
-// pageSize is how many mails the page shows.
-const pageSize = 200
+//go:embed templates
+var files embed.FS
+
+var pages = template.Must(template.ParseFS(files, "templates/page.tmpl"))
+
+// pageSize is how many mails a page shows.
+const pageSize = 100
 
 func (s *Server) listMessages(w http.ResponseWriter, r *http.Request) {
 	limit := 100
@@ -22,7 +31,8 @@ func (s *Server) listMessages(w http.ResponseWriter, r *http.Request) {
 		answer.Refuse(w, http.StatusBadRequest, "invalid_request", "limit must be 1 to 1000")
 		return
 	}
-	list, more := s.box.list(r.URL.Query().Get("to"), limit)
+	to := r.URL.Query().Get("to")
+	list, more := s.box.list(query{limit: limit, picks: func(m *Message) bool { return to == "" || m.isTo(to) }})
 	answer.JSON(w, http.StatusOK, answer.List[Message]{Data: list, HasMore: more})
 }
 
@@ -32,74 +42,151 @@ func (s *Server) getMessage(w http.ResponseWriter, r *http.Request) {
 		answer.Refuse(w, http.StatusNotFound, "message_not_found", "no such mail")
 		return
 	}
-	answer.JSON(w, http.StatusOK, m)
+	answer.JSON(w, http.StatusOK, m.whole())
 }
 
+// getPage lists mails. Unlike the API it finds receivers by a part of their address.
 func (s *Server) getPage(w http.ResponseWriter, r *http.Request) {
-	to := r.URL.Query().Get("to")
-	mails, more := s.box.list(to, pageSize)
-	render(w, "list", map[string]any{"Mails": mails, "More": more, "To": to})
+	q := r.URL.Query()
+	to, order, before := strings.TrimSpace(q.Get("to")), strings.TrimSpace(q.Get("order")), q.Get("before")
+	mails, more := s.box.list(query{before: before, limit: pageSize, picks: func(m *Message) bool {
+		return m.isLike(to) && m.isAbout(order)
+	}})
+	older := ""
+	if more {
+		older = "/?" + url.Values{"to": {to}, "order": {order}, "before": {mails[len(mails)-1].ID}}.Encode()
+	}
+	render(w, "list", map[string]any{"Mails": mails, "Older": older, "To": to, "Order": order, "Before": before})
+}
+
+// mailPage is one mail or preview, in one of the ways to look at it.
+type mailPage struct {
+	Subject string
+	Facts   []mailFact
+	Views   []mailView
+	Frame   string // URL of the mail's own HTML; "": Text is shown
+	Text    string
+	Raw     string // URL of the source alone
+}
+
+type mailFact struct{ Name, Value string }
+
+type mailView struct {
+	Name, URL string
+	Current   bool
+}
+
+// look fills in the views of a mail at base, of which one is asked for; without a word, or without the one that is
+// asked for, the first.
+func (p mailPage) look(base, asked string, contents ...content) mailPage {
+	current := 0
+	for i, c := range contents {
+		if c.name == asked {
+			current = i
+		}
+	}
+	for i, c := range contents {
+		p.Views = append(p.Views, mailView{Name: c.title, URL: base + "?view=" + c.name, Current: i == current})
+	}
+	if len(contents) == 0 {
+		return p
+	}
+	switch c := contents[current]; c.name {
+	case "html":
+		p.Frame = base + "/html"
+	case "source":
+		p.Raw = base + "/source"
+		p.Text = c.text
+	default:
+		p.Text = c.text
+	}
+	return p
+}
+
+// content is one way to look at a mail.
+type content struct{ name, title, text string }
+
+// contentsOf leaves out what a mail does not have.
+func contentsOf(html, text, source string) []content {
+	var all []content
+	for _, c := range []content{{"html", "HTML", html}, {"text", "Text", text}, {"source", "Source", source}} {
+		if c.text != "" {
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 func (s *Server) getMailPage(w http.ResponseWriter, r *http.Request) {
-	m, ok := s.box.get(r.PathValue("id"))
+	k, ok := s.box.get(r.PathValue("id"))
 	if !ok {
 		http.NotFound(w, r)
 		return
 	}
-	render(w, "mail", m)
+	m := k.whole()
+	p := mailPage{Subject: m.Subject, Facts: []mailFact{
+		{"From", m.From}, {"To", strings.Join(m.To, ", ")}, {"Received", m.ReceivedAt.Format("2006-01-02 15:04:05 MST")},
+		{"Message-ID", first(m.Headers["Message-Id"])},
+	}}
+	if m.Deliveries > 1 {
+		p.Facts = append(p.Facts, mailFact{"Delivered", strconv.Itoa(m.Deliveries) + " times"})
+	}
+	render(w, "mail", p.look("/mails/"+m.ID, r.URL.Query().Get("view"), contentsOf(m.HTML, m.Text, string(k.Source))...))
 }
 
-// render shows a page. The mail's own HTML comes from anywhere, so it stands in
-// a frame that may run no scripts, and the page loads nothing from outside.
+func (s *Server) getMailHTML(w http.ResponseWriter, r *http.Request) {
+	k, ok := s.box.get(r.PathValue("id"))
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	frame(w, k.whole().HTML)
+}
+
+func (s *Server) getMailSource(w http.ResponseWriter, r *http.Request) {
+	k, ok := s.box.get(r.PathValue("id"))
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	secure(w, "sandbox; default-src 'none'")
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write(k.Source)
+}
+
+func (s *Server) getStyle(w http.ResponseWriter, r *http.Request) {
+	style, err := files.ReadFile("templates/style.css")
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "text/css; charset=utf-8")
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(style))
+}
+
+// render shows a page of ours: it runs nothing, and loads only its style and the frame from here.
 func render(w http.ResponseWriter, name string, data any) {
 	var page bytes.Buffer
 	if err := pages.ExecuteTemplate(&page, name, data); err != nil {
 		http.Error(w, "the page cannot be shown", http.StatusInternalServerError)
 		return
 	}
+	secure(w, "default-src 'none'; style-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-src 'self'; form-action 'self'")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("Cache-Control", "no-store")
 	_, _ = page.WriteTo(w)
 }
 
-var pages = template.Must(template.New("").Parse(`
-{{define "head"}}<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{.}}</title>
-<style>
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { max-width: 60rem; margin: 0 auto; padding: 1rem; }
-table { width: 100%; border-collapse: collapse; }
-caption { text-align: left; padding-bottom: .5rem; }
-th, td { text-align: left; padding: .4rem .6rem; border-bottom: 1px solid #8886; vertical-align: top; }
-td { overflow-wrap: anywhere; }
-time { white-space: nowrap; }
-dt { font-weight: 600; float: left; clear: left; width: 7rem; }
-dd { margin-left: 7rem; overflow-wrap: anywhere; }
-pre { white-space: pre-wrap; border: 1px solid #8886; padding: 1rem; }
-iframe { width: 100%; height: 30rem; border: 1px solid #8886; background: #fff; }
-</style></head><body>{{end}}
+// frame shows a mail's own HTML, which comes from anywhere. It is a document of its own that may run no script, send
+// no form, lead nowhere and load nothing, also when it is opened without the frame around it.
+func frame(w http.ResponseWriter, html string) {
+	secure(w, "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'")
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = w.Write([]byte(html))
+}
 
-{{define "list"}}{{template "head" "Inbox"}}
-<main><h1>Inbox</h1>
-<form><label for="to">To</label> <input id="to" name="to" type="search" value="{{.To}}" placeholder="name@example.com"> <button>Show</button></form>
-{{if .Mails}}<table><caption>Newest first{{if .More}}; older ones are not shown{{end}}</caption>
-<thead><tr><th scope="col">Received</th><th scope="col">To</th><th scope="col">Subject</th></tr></thead><tbody>
-{{range .Mails}}<tr><td><time datetime="{{.ReceivedAt.Format "2006-01-02T15:04:05Z07:00"}}">{{.ReceivedAt.Format "2006-01-02 15:04:05"}}</time></td>
-<td>{{range $i, $a := .To}}{{if $i}}, {{end}}{{$a}}{{end}}</td><td><a href="/mails/{{.ID}}">{{or .Subject "(no subject)"}}</a></td></tr>
-{{end}}</tbody></table>
-{{else}}<p>No mails{{if .To}} to {{.To}}{{end}} yet.</p>{{end}}
-</main></body></html>{{end}}
-
-{{define "mail"}}{{template "head" .Subject}}
-<main><p><a href="/">Inbox</a></p><h1>{{or .Subject "(no subject)"}}</h1>
-<dl><dt>From</dt><dd>{{.From}}</dd><dt>To</dt><dd>{{range $i, $a := .To}}{{if $i}}, {{end}}{{$a}}{{end}}</dd>
-<dt>Received</dt><dd>{{.ReceivedAt.Format "2006-01-02 15:04:05 MST"}}</dd>{{if gt .Deliveries 1}}<dt>Delivered</dt><dd>{{.Deliveries}} times</dd>{{end}}</dl>
-{{if .Text}}<h2>Text</h2><pre>{{.Text}}</pre>{{end}}
-{{if .HTML}}<h2>HTML</h2><iframe title="The mail as HTML" sandbox srcdoc="{{.HTML}}"></iframe>{{end}}
-<h2>Headers</h2><dl>{{range $name, $values := .Headers}}{{range $values}}<dt>{{$name}}</dt><dd>{{.}}</dd>{{end}}{{end}}</dl>
-</main></body></html>{{end}}
-`))
+func secure(w http.ResponseWriter, policy string) {
+	w.Header().Set("Content-Security-Policy", policy)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	w.Header().Set("Cache-Control", "no-store")
+}

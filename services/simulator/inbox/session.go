@@ -97,7 +97,7 @@ func (s *session) Data(r io.Reader) error {
 		m.From = s.from
 	}
 	m.To = s.to
-	if err := s.server.box.put(m); err != nil {
+	if err := s.server.box.put(m, raw); err != nil {
 		slog.Error("inbox cannot store a mail", "error", err)
 		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "The mail cannot be stored"}
 	}
