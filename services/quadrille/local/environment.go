@@ -54,8 +54,13 @@ func (s *System) ownEnvironment(name string) map[string]string {
 		return map[string]string{"PAYMENT_PROVIDER": "simulator", "PAYMENT_SIMULATOR_URL": s.Simulators.PaymentURL}
 	case "shipping":
 		return map[string]string{"CARRIER_URL": s.Simulators.CarrierURL, "CARRIER_WEBHOOK_SECRET": s.carrierSecret}
+	case "member":
+		return map[string]string{
+			"SESSION_KEY_FILE": s.tokenKeyFile(), "SESSION_ISSUER": tokenIssuer, "SESSION_AUDIENCE": tokenAudience,
+			"SEED_PASSWORD": Password, "LOGIN_TRIES_PER_ADDRESS": "5000",
+		}
 	case "mailer":
-		return map[string]string{"SMTP_ADDR": s.Simulators.SMTPAddr, "MAIL_FROM": "shop@example.com"}
+		return map[string]string{"SMTP_ADDR": s.Simulators.SMTPAddr, "MAIL_FROM": "shop@example.com", "SHOP_TIME_ZONE": shopZone}
 	default:
 		return nil
 	}

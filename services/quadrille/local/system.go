@@ -90,7 +90,7 @@ func (s *System) prepare() (err error) {
 	if err := os.MkdirAll(s.cfg.Dir, 0o755); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
-	s.issuer, err = web.LoadOrCreateIssuer(filepath.Join(s.cfg.Dir, "token.key"), tokenIssuer, tokenAudience)
+	s.issuer, err = web.LoadOrCreateIssuer(s.tokenKeyFile(), tokenIssuer, tokenAudience)
 	if err != nil {
 		return err
 	}
@@ -99,6 +99,8 @@ func (s *System) prepare() (err error) {
 	}
 	return writeMembers(s.membersFile(), s.cfg.Members)
 }
+
+func (s *System) tokenKeyFile() string { return filepath.Join(s.cfg.Dir, "token.key") }
 
 func (s *System) reconcilerTokenFile() string { return filepath.Join(s.cfg.Dir, "reconciler.token") }
 
@@ -121,6 +123,9 @@ func (s *System) startSimulators(ctx context.Context) (err error) {
 	cfg.Dir = filepath.Join(s.cfg.Dir, "simulator")
 	cfg.Carrier.WebhookURL = s.GatewayURL() + "/webhooks/shipping/simulator"
 	cfg.Carrier.WebhookSecret = s.carrierSecret
+	if cfg.Inbox.Previews, err = previews(); err != nil {
+		return err
+	}
 	s.Simulators, err = simulator.Start(ctx, cfg)
 	return err
 }
