@@ -30,7 +30,8 @@ func Examples() []Example {
 		}),
 		example("completed-everything", mailer.Completed, mailer.Data{
 			Items: []mailer.Item{
-				cup, {ProductName: "Quadrille record, 180 g", Quantity: 1, ProductPrice: 10_050},
+				cup,
+				{ProductName: "Quadrille record, 180 g", Quantity: 1, ProductPrice: 10_050},
 				{ProductName: "A-product-whose-name-is-one-long-word-without-any-place-to-break-it", Quantity: 120, ProductPrice: 1_234_567},
 			},
 			DiscountAmount: 3_000, DeliveryFee: 2_500, PointAmount: 1_500, PaymentAmount: 148_193_090, Currency: "KRW",
@@ -43,8 +44,12 @@ func Examples() []Example {
 		name, reason string
 		notCharged   bool
 	}{
-		{"out-of-stock", "OUT_OF_STOCK", true}, {"coupon-rejected", "COUPON_REJECTED", true}, {"payment-declined", "PAYMENT_DECLINED", true},
-		{"timed-out", "TIMED_OUT", false}, {"customer", "CUSTOMER", false}, {"shipping-failed", "SHIPPING_FAILED", false},
+		{"out-of-stock", "OUT_OF_STOCK", true},
+		{"coupon-rejected", "COUPON_REJECTED", true},
+		{"payment-declined", "PAYMENT_DECLINED", true},
+		{"timed-out", "TIMED_OUT", false},
+		{"customer", "CUSTOMER", false},
+		{"shipping-failed", "SHIPPING_FAILED", false},
 	} {
 		all = append(all, example("cancelled-"+c.name, mailer.Cancelled, mailer.Data{Reason: c.reason, NotCharged: c.notCharged}))
 	}
