@@ -85,7 +85,7 @@ func (b Batch) JSON() ([]byte, error) {
 // to be withheld.
 func NewLine(f Fact) Line {
 	line := Line{
-		ID: f.ID, Type: f.Type, Subject: f.Subject, Sequence: f.Sequence, OccurredAt: f.OccurredAt.UTC(),
+		ID: f.ID, Type: f.Type, Subject: f.Subject, Sequence: f.Sequence, OccurredAt: writable(f.OccurredAt),
 		Causation: f.Causation, Correlation: f.Correlation, Position: f.Position, Data: json.RawMessage("null"),
 	}
 	line.Service, line.Version, line.Name = words(f.Type)
@@ -102,6 +102,15 @@ func NewLine(f Fact) Line {
 		line.Data = data // compacted by json.Marshal: protojson's own spaces differ from build to build
 	}
 	return line
+}
+
+// writable is a time that JSON has a form for. One that has none is somebody's mistake, which must not keep a batch, and
+// all after it, from being sent.
+func writable(at time.Time) time.Time {
+	if at = at.UTC(); at.Year() < 0 || at.Year() > 9999 {
+		return time.Unix(0, 0).UTC()
+	}
+	return at
 }
 
 // words takes quadrille.stock.v1.StockDecreased apart: stock, 1, StockDecreased.

@@ -25,10 +25,10 @@ CREATE TABLE fact_default PARTITION OF fact DEFAULT;
 -- sees all before it. A sequence would give no such promise, and a reader with a cursor would pass over the rows of a
 -- transaction that commits late.
 CREATE TABLE head (
-    only      boolean PRIMARY KEY DEFAULT true,
+    single    boolean PRIMARY KEY DEFAULT true,
     position  bigint  NOT NULL DEFAULT 0,
     kept_from date,                                -- all facts from this day on are kept; NULL: of all days
-    CONSTRAINT head_is_one_row CHECK (only)
+    CONSTRAINT head_is_one_row CHECK (single)
 ) WITH (fillfactor = 50);
 INSERT INTO head DEFAULT VALUES;
 
