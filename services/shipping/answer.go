@@ -92,6 +92,7 @@ func left(w *World, s Shipment, o Outcome, m flow.Meta) []flow.Event {
 	}
 	s.State, s.DispatchedAt, s.DispatchEvent = Dispatched, m.Now, m.EventID(len(events))
 	s.Tracking = tracking(o.State)
+	note(w, s, o, true, m)
 	events = append(events, flow.Because(s.PreparedEvent, &shippingv1.ShipmentDispatched{
 		OrderId: s.OrderID, UserId: s.UserID, Carrier: s.Carrier, TrackingNumber: s.TrackingNumber,
 		DispatchedAt: timestamppb.New(m.Now),

@@ -1,5 +1,7 @@
 package shipping
 
+import "time"
+
 // The kinds of outside call. Each is asked for at most once per order; the worker makes it again, under
 // the same key, until it has an outcome.
 const (
@@ -49,13 +51,15 @@ type CancelCall struct {
 // Parcel is how a carrier says a parcel stands.
 type Parcel string
 
-// ParcelNotFound is not final: a paused worker may still send. The three OnItsWay ones cannot be stopped.
+// ParcelNotFound is not final: a paused worker may still send. The OnItsWay ones cannot be stopped.
 const (
 	ParcelBooked     Parcel = "BOOKED"
 	ParcelRefused    Parcel = "REFUSED" // the carrier does not take it
 	ParcelVoided     Parcel = "VOIDED"  // none was booked with this key and none ever will be
 	ParcelCancelled  Parcel = "CANCELLED"
 	ParcelDispatched Parcel = "DISPATCHED"
+	ParcelInVan      Parcel = "OUT_FOR_DELIVERY"
+	ParcelInTrouble  Parcel = "UNDELIVERABLE" // needs a person; it may still arrive
 	ParcelDelivered  Parcel = "DELIVERED"
 	ParcelLost       Parcel = "LOST"
 	ParcelSentBack   Parcel = "RETURNED"
@@ -65,7 +69,11 @@ const (
 
 // OnItsWay says whether the parcel has left: it cannot be stopped then.
 func (p Parcel) OnItsWay() bool {
-	return p == ParcelDispatched || p == ParcelDelivered || p == ParcelLost || p == ParcelSentBack
+	switch p {
+	case ParcelDispatched, ParcelInVan, ParcelInTrouble, ParcelDelivered, ParcelLost, ParcelSentBack:
+		return true
+	}
+	return false
 }
 
 // Outcome is what a carrier's answer says of a parcel.
@@ -77,6 +85,17 @@ type Outcome struct {
 	TrackingNumber string
 	// Reason where refused: the carrier's own word.
 	Reason string
+	// Source is who tells, where that is not the carrier itself.
+	Source string
+	// Checkpoints are what was noted of the parcel on its way, in any order, those of before again.
+	Checkpoints []Checkpoint
+}
+
+// Checkpoint is one thing that was noted of a parcel on its way.
+type Checkpoint struct {
+	Status   string // see Line
+	At       time.Time
+	Location string // a place's name, or ""
 }
 
 // Booked is the outcome of "book".
@@ -124,8 +143,8 @@ type CancelAsked struct {
 // Subject is the order.
 func (a CancelAsked) Subject() string { return a.OrderID }
 
-// Track is what a carrier's webhook says: how the parcel stands. The edge has verified the signature;
-// where the webhook carries ids only, it has asked the carrier for the rest.
+// Track is how a parcel stands: a carrier's webhook has come, or the carrier was asked as none came. The edge has verified
+// the webhook's signature; where it carries ids only, it has asked the carrier for the rest.
 type Track struct {
 	OrderID string
 	Outcome

@@ -1,6 +1,8 @@
 package shipping
 
 import (
+	"time"
+
 	"github.com/quadrille-io/quadrille/pkg/fault"
 	"github.com/quadrille-io/quadrille/pkg/flow"
 )
@@ -43,14 +45,20 @@ func withdraw(w *World, s Shipment) {
 	}
 }
 
+// rank orders what a carrier says of a parcel on its way. A parcel that was lost may still be found, and one that was
+// delivered be sent back.
+var rank = map[Tracking]int{
+	TrackDispatched: 1, TrackInVan: 2, TrackInTrouble: 3, TrackLost: 4, TrackDelivered: 5, TrackSentBack: 6,
+}
+
 // follow notes what became of a parcel since it left. Webhooks come late and in any order, so tracking
-// only moves on; a parcel that was lost may still be found.
+// only moves on.
 func follow(w *World, s Shipment, o Outcome, m flow.Meta) []flow.Event {
-	rank := map[Tracking]int{TrackDispatched: 1, TrackLost: 2, TrackDelivered: 3, TrackSentBack: 4}
 	moved := rank[tracking(o.State)] > rank[s.Tracking]
 	if moved {
 		s.Tracking = tracking(o.State)
 	}
+	note(w, s, o, moved, m)
 	if o.State == ParcelDelivered && s.State == Dispatched {
 		s, event := arrive(s, m)
 		put(w, s, m)
@@ -62,15 +70,29 @@ func follow(w *World, s Shipment, o Outcome, m flow.Meta) []flow.Event {
 	return nil
 }
 
+// note adds what was told to the history. Checkpoints are noted whenever they come, as a late one belongs to its own time.
+// Where none are told, the history has our own time for the status, once.
+func note(w *World, s Shipment, o Outcome, moved bool, m flow.Meta) {
+	source := o.Source
+	if source == "" {
+		source = o.Carrier
+	}
+	add := func(status string, at time.Time, location string) {
+		line := Line{OrderID: s.OrderID, Status: status, At: at.UTC().Truncate(time.Microsecond), Location: location, Source: source}
+		w.History.Put(line.Key(), line)
+	}
+	for _, c := range o.Checkpoints {
+		add(c.Status, c.At, c.Location)
+	}
+	if moved && len(o.Checkpoints) == 0 {
+		add(string(s.Tracking), m.Now, "")
+	}
+}
+
 // tracking is the carrier's word for a parcel on its way.
 func tracking(p Parcel) Tracking {
-	switch p {
-	case ParcelDelivered:
-		return TrackDelivered
-	case ParcelLost:
-		return TrackLost
-	case ParcelSentBack:
-		return TrackSentBack
+	if t := Tracking(p); rank[t] > 0 {
+		return t
 	}
 	return TrackDispatched
 }

@@ -4,6 +4,7 @@
 package shipping
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
@@ -19,6 +20,9 @@ type World struct {
 	Shipments flow.Rows[string, Shipment]
 	// Addresses by address id: the copy that configuration, later member.v1, feeds.
 	Addresses flow.Rows[string, Address]
+	// History is what was told of parcels, by Line.Key. It is only written: no decision looks at it, so it is no part of
+	// the state that decisions depend on (and that the explorer tells states apart by).
+	History flow.Rows[string, Line] `json:"-"`
 }
 
 // State is where an order's shipment stands.
@@ -47,15 +51,46 @@ const (
 // Tracking is what the carrier last said of a parcel.
 type Tracking string
 
-// The carrier's words. Lost and SentBack change nothing for the order.
+// The carrier's words. InVan, InTrouble, Lost and SentBack change nothing for the order; the last three are for a person
+// to look into.
 const (
 	NotTracked      Tracking = ""
 	TrackBooked     Tracking = "BOOKED"
 	TrackDispatched Tracking = "DISPATCHED"
+	TrackInVan      Tracking = "OUT_FOR_DELIVERY"
+	TrackInTrouble  Tracking = "UNDELIVERABLE"
 	TrackDelivered  Tracking = "DELIVERED"
 	TrackLost       Tracking = "LOST"
 	TrackSentBack   Tracking = "RETURNED"
 )
+
+// Followed says whether more is expected of a parcel: whether the carrier is still asked, should it not tell by itself.
+// One that was lost or sent back may be told of again all the same.
+func (s Shipment) Followed() bool {
+	switch s.State {
+	case Prepared, Stopping:
+		return true
+	case Dispatched:
+		return s.Tracking != TrackLost && s.Tracking != TrackSentBack
+	}
+	return false
+}
+
+// Line is one line of a shipment's tracking history: a checkpoint, and who told of it.
+type Line struct {
+	OrderID string
+	// Status is a Tracking from TrackDispatched on, or one of IN_TRANSIT, ATTEMPT_FAILED and AWAITS_RECEIVER.
+	Status string
+	// At is the carrier's own time, where it tells one, in UTC and whole microseconds.
+	At       time.Time
+	Location string
+	Source   string
+}
+
+// Key tells lines apart: the same fact, told again by the same source, is the same line.
+func (l Line) Key() string {
+	return fmt.Sprintf("%s\x00%020d\x00%s\x00%s", l.OrderID, l.At.UnixMicro(), l.Status, l.Source)
+}
 
 // Shipment is one order's parcel. There is one row per order, for ever.
 type Shipment struct {
