@@ -1,0 +1,5 @@
+package service_test
+
+const childVariable = "WEBHOOK_TEST_CHILD"
+
+func child() {}
