@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/services/dataplatform"
 	"github.com/quadrille-io/quadrille/services/dataplatform/internal/store"
 	"github.com/quadrille-io/quadrille/services/internal/rig"
@@ -23,7 +23,7 @@ func (s shelf) replay(from time.Time) (id uuid.UUID, status int) {
 		Kind: flow.KindCommand, Msg: dataplatform.RequestReplay{ReplayID: id.String(), From: from},
 		Meta: flow.Meta{Now: time.Now().Add(24 * time.Hour)},
 	}
-	rig.InTx(s.t, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+	rig.Transact(s.t, s.pool, func(ctx context.Context, tx *pg.Tx) error {
 		w, err := store.Store{}.Load(ctx, tx, []flow.Input{in})
 		if err != nil {
 			return err
@@ -35,7 +35,7 @@ func (s shelf) replay(from time.Time) (id uuid.UUID, status int) {
 		if status = out.Reply.Status; out.Reply.Refusal != nil {
 			status = out.Reply.Refusal.Status
 		}
-		return store.Store{}.Save(ctx, tx, w)
+		return store.Store{}.Save(tx.Last(), w)
 	})
 	return id, status
 }

@@ -5,7 +5,6 @@ package store
 import (
 	"context"
 	"embed"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,19 +35,21 @@ const loadArchive = `
 
 // Load asks nothing for events: whether one is there already is found out where it is written. For replays it brings
 // what there is to replay.
-func (Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*dataplatform.World, error) {
+func (Store) Load(ctx context.Context, tx *pg.Tx, in []flow.Input) (*dataplatform.World, error) {
 	w := &dataplatform.World{}
 	if !replays(in) {
 		return w, nil
 	}
-	var kept *time.Time
-	if err := tx.QueryRow(ctx, loadArchive).Scan(&w.Archive.Exported, &kept, &w.Archive.Open); err != nil {
-		return nil, fmt.Errorf("load what is kept: %w", err)
-	}
-	if kept != nil {
-		w.Archive.KeptFrom = kept.UTC()
-	}
-	return w, nil
+	b := &pg.Batch{}
+	b.Queue("load what is kept", loadArchive).QueryRow(func(row pgx.Row) error {
+		var kept *time.Time
+		err := row.Scan(&w.Archive.Exported, &kept, &w.Archive.Open)
+		if kept != nil {
+			w.Archive.KeptFrom = kept.UTC()
+		}
+		return err
+	})
+	return w, tx.Send(ctx, b)
 }
 
 func replays(in []flow.Input) bool {
@@ -75,21 +76,16 @@ const saveFacts = `
 	ON CONFLICT (day, id) DO NOTHING`
 
 // Save writes the facts with one statement, whatever their number.
-func (Store) Save(ctx context.Context, tx pgx.Tx, w *dataplatform.World) error {
+func (Store) Save(b *pg.Batch, w *dataplatform.World) error {
 	if changed := w.Replays.Changed(); len(changed) > 0 {
 		ids, since, upTo := make([]string, len(changed)), make([]time.Time, len(changed)), make([]int64, len(changed))
 		for i, c := range changed {
 			ids[i], since[i], upTo[i] = c.Key, c.Row.From, c.Row.UpTo
 		}
-		if _, err := tx.Exec(ctx, saveReplays, ids, since, upTo); err != nil {
-			return fmt.Errorf("save %d replays: %w", len(changed), err)
-		}
+		b.Queue("save replays", saveReplays, ids, since, upTo)
 	}
-	if len(w.Facts) == 0 {
-		return nil
-	}
-	if _, err := tx.Exec(ctx, saveFacts, columns(w.Facts)...); err != nil {
-		return fmt.Errorf("save %d facts: %w", len(w.Facts), err)
+	if len(w.Facts) > 0 {
+		b.Queue("save facts", saveFacts, columns(w.Facts)...)
 	}
 	return nil
 }

@@ -10,10 +10,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	"github.com/quadrille-io/quadrille/services/dataplatform"
 	"github.com/quadrille-io/quadrille/services/dataplatform/internal/store"
@@ -49,8 +49,8 @@ func facts(n int, at time.Time) []dataplatform.Fact {
 
 func (s shelf) keep(all ...dataplatform.Fact) {
 	s.t.Helper()
-	rig.InTx(s.t, s.pool, func(ctx context.Context, tx pgx.Tx) error {
-		return store.Store{}.Save(ctx, tx, &dataplatform.World{Facts: all})
+	rig.Transact(s.t, s.pool, func(_ context.Context, tx *pg.Tx) error {
+		return store.Store{}.Save(tx.Last(), &dataplatform.World{Facts: all})
 	})
 }
 
@@ -144,13 +144,13 @@ func TestOneStatementPerBatch(t *testing.T) {
 	pool, asked := rig.CountedDatabase(t, store.Migrate)
 	for _, n := range []int{1, 500} {
 		statements := asked.During(func() {
-			rig.InTx(t, pool, func(ctx context.Context, tx pgx.Tx) error {
+			rig.Transact(t, pool, func(ctx context.Context, tx *pg.Tx) error {
 				w, err := store.Store{}.Load(ctx, tx, []flow.Input{{Kind: flow.KindEvent, Msg: flow.Record{}}})
 				if err != nil {
 					return err
 				}
 				w.Facts = facts(n, noon)
-				return store.Store{}.Save(ctx, tx, w)
+				return store.Store{}.Save(tx.Last(), w)
 			})
 		})
 		if statements != 1 {
@@ -166,14 +166,21 @@ func TestALateCommitIsNotPassedOver(t *testing.T) {
 	s := newShelf(t)
 	ctx := t.Context()
 	late, early := facts(2, noon), facts(2, noon)
-	tx, err := s.pool.Begin(ctx)
-	s.must(err)
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	s.must(store.Store{}.Save(ctx, tx, &dataplatform.World{Facts: late}))
-	saved := make(chan error, 1)
+	written, commit, saved := make(chan struct{}), make(chan struct{}), make(chan error, 2)
 	go func() {
-		saved <- pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-			return store.Store{}.Save(ctx, tx, &dataplatform.World{Facts: early})
+		saved <- pg.Transact(ctx, s.pool, func(tx *pg.Tx) error {
+			b := &pg.Batch{}
+			err := store.Store{}.Save(b, &dataplatform.World{Facts: late})
+			err = errors.Join(err, tx.Send(ctx, b))
+			close(written)
+			<-commit
+			return err
+		})
+	}()
+	<-written
+	go func() {
+		saved <- pg.Transact(ctx, s.pool, func(tx *pg.Tx) error {
+			return store.Store{}.Save(tx.Last(), &dataplatform.World{Facts: early})
 		})
 	}()
 	// It has come as far as it can: it waits for the head.
@@ -190,8 +197,8 @@ func TestALateCommitIsNotPassedOver(t *testing.T) {
 	if _, is, err := e.Cut(ctx, store.Live, large); is || err != nil {
 		t.Fatalf("something was cut before anything was committed: %v", err)
 	}
-	s.must(tx.Commit(ctx))
-	s.must(<-saved)
+	close(commit)
+	s.must(errors.Join(<-saved, <-saved))
 	if got, want := ids(s.read(e, s.cut(e, store.Live, large))), slices.Concat(ids(late), ids(early)); !slices.Equal(got, want) {
 		t.Errorf("exported %v, want %v", got, want)
 	}
