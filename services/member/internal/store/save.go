@@ -1,34 +1,25 @@
 package store
 
 import (
-	"context"
-	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/services/member"
 )
 
 type changes []flow.Change[string, member.Member]
 
 // Save writes the members that changed, and their address books anew.
-func (Store) Save(ctx context.Context, tx pgx.Tx, w *member.World) error {
-	changed := changes(w.Members.Changed())
-	if len(changed) == 0 {
-		return nil
-	}
-	if err := changed.saveMembers(ctx, tx); err != nil {
-		return fmt.Errorf("save %d members: %w", len(changed), err)
-	}
-	if err := changed.saveAddresses(ctx, tx); err != nil {
-		return fmt.Errorf("save the addresses of %d members: %w", len(changed), err)
+func (Store) Save(b *pg.Batch, w *member.World) error {
+	if changed := changes(w.Members.Changed()); len(changed) > 0 {
+		changed.saveMembers(b)
+		changed.saveAddresses(b)
 	}
 	return nil
 }
 
-func (c changes) saveMembers(ctx context.Context, tx pgx.Tx) error {
+func (c changes) saveMembers(b *pg.Batch) {
 	n := len(c)
 	ids, names, emails, keys := make([]string, n), make([]string, n), make([]string, n), make([]*string, n)
 	phones, languages, hashes := make([]string, n), make([]string, n), make([]string, n)
@@ -41,7 +32,7 @@ func (c changes) saveMembers(ctx context.Context, tx pgx.Tx) error {
 		}
 		hashes[i], erased[i], created[i], updated[i] = x.PasswordHash, x.Erased, x.CreatedAt, x.UpdatedAt
 	}
-	_, err := tx.Exec(ctx, `
+	b.Queue("save members", `
 		INSERT INTO member (member_id, name, email, email_key, phone, language, password_hash, erased, created_at, updated_at)
 		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[],
 			$9::timestamptz[], $10::timestamptz[])
@@ -49,12 +40,11 @@ func (c changes) saveMembers(ctx context.Context, tx pgx.Tx) error {
 			phone = excluded.phone, language = excluded.language, password_hash = excluded.password_hash,
 			erased = excluded.erased, updated_at = excluded.updated_at`,
 		ids, names, emails, keys, phones, languages, hashes, erased, created, updated)
-	return err
 }
 
 // saveAddresses replaces whole books: a book is short and seldom changed, and no two rows of it ever stand beside each
 // other that must not, as two defaults would while one is changed after the other.
-func (c changes) saveAddresses(ctx context.Context, tx pgx.Tx) error {
+func (c changes) saveAddresses(b *pg.Batch) {
 	var owners, ids, members, names, phones, lines1, lines2, cities, codes, countries []string
 	var places []int32
 	var defaults []bool
@@ -70,17 +60,14 @@ func (c changes) saveAddresses(ctx context.Context, tx pgx.Tx) error {
 		}
 	}
 	if len(owners) > 0 {
-		if _, err := tx.Exec(ctx, `DELETE FROM address WHERE member_id = ANY($1)`, owners); err != nil {
-			return err
-		}
+		b.Queue("replace address books", `DELETE FROM address WHERE member_id = ANY($1)`, owners)
 	}
 	if len(ids) == 0 {
-		return nil
+		return
 	}
-	_, err := tx.Exec(ctx, `
+	b.Queue("save addresses", `
 		INSERT INTO address (address_id, member_id, place, name, phone, line1, line2, city, postal_code, country, is_default)
 		SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
 			$9::text[], $10::text[], $11::boolean[])`,
 		ids, members, places, names, phones, lines1, lines2, cities, codes, countries, defaults)
-	return err
 }

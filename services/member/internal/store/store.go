@@ -4,7 +4,6 @@ package store
 import (
 	"context"
 	"embed"
-	"fmt"
 	"hash/fnv"
 	"slices"
 
@@ -72,27 +71,21 @@ func locks(emails []string) []int64 {
 //
 // The addresses are locked by number and read by a statement of its own: who waited for a lock sees what is there as
 // it stood before the wait, and would take an address for free that has just been given away.
-func (Store) Load(ctx context.Context, tx pgx.Tx, in []flow.Input) (*member.World, error) {
-	w := &member.World{}
+func (Store) Load(ctx context.Context, tx *pg.Tx, in []flow.Input) (*member.World, error) {
+	w, b := &member.World{}, &pg.Batch{}
 	members, emails := needsOf(in)
 	if len(emails) > 0 {
-		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(n) FROM unnest($1::bigint[]) AS n`, locks(emails)); err != nil {
-			return nil, fmt.Errorf("lock %d e-mail addresses: %w", len(emails), err)
-		}
-		var key, owner string
-		rows, err := tx.Query(ctx, `SELECT email_key, member_id FROM member WHERE email_key = ANY($1)`, emails)
-		if err == nil {
-			_, err = pgx.ForEachRow(rows, []any{&key, &owner}, func() error { w.Owners.Loaded(key, owner); return nil })
-		}
-		if err != nil {
-			return nil, fmt.Errorf("load the owners of %d e-mail addresses: %w", len(emails), err)
-		}
+		b.Queue("lock e-mail addresses", `SELECT pg_advisory_xact_lock(n) FROM unnest($1::bigint[]) AS n`, locks(emails))
+		type owned struct{ Key, Owner string }
+		pg.Collect(b, "load owners of e-mail addresses", pgx.RowToStructByPos[owned], func(o owned) { w.Owners.Loaded(o.Key, o.Owner) },
+			`SELECT email_key, member_id FROM member WHERE email_key = ANY($1)`, emails)
 	}
-	found, err := read(ctx, tx, `member_id = ANY($1)`, members)
-	if err != nil {
-		return nil, fmt.Errorf("load %d members: %w", len(members), err)
+	f := &found{}
+	f.queue(b, `member_id = ANY($1)`, members)
+	if err := tx.Send(ctx, b); err != nil {
+		return nil, err
 	}
-	for _, x := range found {
+	for _, x := range f.members {
 		w.Members.Loaded(x.MemberID, x)
 	}
 	return w, nil

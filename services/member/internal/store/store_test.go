@@ -12,11 +12,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"pgregory.net/rapid"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	"github.com/quadrille-io/quadrille/services/internal/rig"
 	"github.com/quadrille-io/quadrille/services/member"
@@ -37,7 +37,7 @@ func inputs(commands ...flow.Command) []flow.Input {
 }
 
 // within decides a batch in a transaction. between runs when it is loaded.
-func within(ctx context.Context, tx pgx.Tx, between func(), commands ...flow.Command) (replies []int, err error) {
+func within(ctx context.Context, tx *pg.Tx, between func(), commands ...flow.Command) (replies []int, err error) {
 	in := inputs(commands...)
 	w, err := store.Store{}.Load(ctx, tx, in)
 	if err != nil {
@@ -51,12 +51,12 @@ func within(ctx context.Context, tx pgx.Tx, between func(), commands ...flow.Com
 		}
 		replies = append(replies, out.Reply.Status)
 	}
-	return replies, store.Store{}.Save(ctx, tx, w)
+	return replies, store.Store{}.Save(tx.Last(), w)
 }
 
 // transact runs a batch as the engine does.
 func transact(ctx context.Context, pool *pgxpool.Pool, between func(), commands ...flow.Command) (replies []int, err error) {
-	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+	err = pg.Transact(ctx, pool, func(tx *pg.Tx) error {
 		replies, err = within(ctx, tx, between, commands...)
 		return err
 	})
@@ -65,7 +65,7 @@ func transact(ctx context.Context, pool *pgxpool.Pool, between func(), commands 
 
 // save writes a world as it is.
 func save(ctx context.Context, pool *pgxpool.Pool, w *member.World) error {
-	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return store.Store{}.Save(ctx, tx, w) })
+	return pg.Transact(ctx, pool, func(tx *pg.Tx) error { return store.Store{}.Save(tx.Last(), w) })
 }
 
 // load reads the members of these ids.
@@ -74,7 +74,7 @@ func load(ctx context.Context, pool *pgxpool.Pool, ids ...string) (w *member.Wor
 	for _, id := range ids {
 		commands = append(commands, member.Erase{MemberID: id})
 	}
-	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+	err = pg.Transact(ctx, pool, func(tx *pg.Tx) error {
 		w, err = store.Store{}.Load(ctx, tx, inputs(commands...))
 		return err
 	})
