@@ -108,11 +108,11 @@ func guarded(t *testing.T) (access, func(name string, opts ...kgo.Opt) *kgo.Clie
 // readers are who may read what, as the design has it: stated here once more, by hand, because a mistake in the
 // generator would be in whatever is derived from it.
 var readers = map[string][]string{
-	"order.v1":    {"order", "stock", "coupon", "payment", "shipping", "mailer", "gateway", "dataplatform"},
-	"stock.v1":    {"stock", "order", "coupon", "payment", "gateway", "dataplatform"},
-	"coupon.v1":   {"coupon", "order", "stock", "payment", "gateway", "dataplatform"},
-	"payment.v1":  {"payment", "order", "stock", "coupon", "mailer", "gateway", "dataplatform"},
-	"shipping.v1": {"shipping", "order", "mailer", "gateway", "dataplatform"},
+	"order.v1":    {"order", "stock", "coupon", "payment", "shipping", "mailer", "gateway", "dataplatform", "webhook"},
+	"stock.v1":    {"stock", "order", "coupon", "payment", "gateway", "dataplatform", "webhook"},
+	"coupon.v1":   {"coupon", "order", "stock", "payment", "gateway", "dataplatform", "webhook"},
+	"payment.v1":  {"payment", "order", "stock", "coupon", "mailer", "gateway", "dataplatform", "webhook"},
+	"shipping.v1": {"shipping", "order", "mailer", "gateway", "dataplatform", "webhook"},
 	"member.v1":   {"order", "shipping", "mailer"},
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/quadrille-io/quadrille/services/payment"
 	"github.com/quadrille-io/quadrille/services/shipping"
 	"github.com/quadrille-io/quadrille/services/stock"
+	"github.com/quadrille-io/quadrille/services/webhook"
 )
 
 // Topologies lists every service's part, in the order in which an order meets them.
@@ -26,6 +27,7 @@ func Topologies() []flow.Topology {
 		shipping.Topology.Topology(),
 		mailer.Topology.Topology(),
 		gateway.Topology.Topology(),
+		webhook.Topology.Topology(),
 	}
 }
 

@@ -3,7 +3,6 @@ package webhook
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"slices"
 	"time"
 
@@ -24,7 +23,7 @@ func OnCreate(w *World, c Create, m flow.Meta) (flow.Reply, []flow.Event) {
 	w.Endpoints.Put(e.ID, e)
 	view := e.View()
 	view.Secret = c.Secret
-	return flow.Reply{Status: http.StatusCreated, Body: view}, nil
+	return flow.Reply{Status: 201, Body: view}, nil
 }
 
 // OnUpdate changes what is given. Whoever is enabled again, or wants something else, is recorded for without a gap only
@@ -54,7 +53,7 @@ func OnUpdate(w *World, c Update, m flow.Meta) (flow.Reply, []flow.Event) {
 	}
 	e.UpdatedAt = m.Now
 	w.Endpoints.Put(e.ID, e)
-	return flow.Reply{Status: http.StatusOK, Body: e.View()}, nil
+	return flow.Reply{Status: 200, Body: e.View()}, nil
 }
 
 // OnRotate gives the endpoint a new secret. The one it had signs beside it for a day; one that was older signs no more.
@@ -68,7 +67,7 @@ func OnRotate(w *World, c Rotate, m flow.Meta) (flow.Reply, []flow.Event) {
 	w.Endpoints.Put(e.ID, e)
 	view := e.View()
 	view.Secret = c.Secret
-	return flow.Reply{Status: http.StatusOK, Body: view}, nil
+	return flow.Reply{Status: 200, Body: view}, nil
 }
 
 // OnDelete takes the endpoint away, with its secrets; its deliveries and attempts are swept away later.
@@ -79,7 +78,7 @@ func OnDelete(w *World, c Delete, m flow.Meta) (flow.Reply, []flow.Event) {
 	}
 	e.State, e.Secret, e.OldSecret, e.OldSecretUntil, e.UpdatedAt = Deleted, "", "", time.Time{}, m.Now
 	w.Endpoints.Put(e.ID, e)
-	return flow.Reply{Status: http.StatusNoContent}, nil
+	return flow.Reply{Status: 204}, nil
 }
 
 // OnResend has one event delivered once more, whatever became of it before.
@@ -88,7 +87,7 @@ func OnResend(w *World, c Resend, m flow.Meta) (flow.Reply, []flow.Event) {
 		return flow.Refuse(refusal)
 	}
 	if _, kept := w.Facts.Get(c.EventID); !kept {
-		return flow.Refuse(fault.New(http.StatusNotFound, fault.CodeNotFound, fmt.Sprintf(
+		return flow.Refuse(fault.New(404, fault.CodeNotFound, fmt.Sprintf(
 			"The event is not kept here: no webhook wanted it when it happened, or that is longer ago than %.0f days.",
 			w.Rules.Retention.Hours()/24)))
 	}
@@ -98,7 +97,7 @@ func OnResend(w *World, c Resend, m flow.Meta) (flow.Reply, []flow.Event) {
 		d = fresh(w.Rules, c.ID, c.EventID, m.Now)
 	}
 	w.Deliveries.Put(key, d.again(w.Rules, m.Now))
-	return flow.Reply{Status: http.StatusAccepted, Body: Queued{EventID: c.EventID}}, nil
+	return flow.Reply{Status: 202, Body: Queued{EventID: c.EventID}}, nil
 }
 
 // OnRecover has everything tried once more that was given up since then, and says whether that can be all there was.
@@ -118,7 +117,7 @@ func OnRecover(w *World, c Recover, m flow.Meta) (flow.Reply, []flow.Event) {
 			answer.Queued++
 		}
 	}
-	return flow.Reply{Status: http.StatusAccepted, Body: answer}, nil
+	return flow.Reply{Status: 202, Body: answer}, nil
 }
 
 // TestType is the type of the event that OnTest sends.
@@ -141,7 +140,7 @@ func OnTest(w *World, c Test, m flow.Meta) (flow.Reply, []flow.Event) {
 		EventID: c.EventID, Type: TestType, Subject: c.ID, OccurredAt: m.Now, RecordedAt: m.Now, Body: body,
 	})
 	w.Deliveries.Put(DeliveryKey(c.ID, c.EventID), fresh(w.Rules, c.ID, c.EventID, m.Now))
-	return flow.Reply{Status: http.StatusAccepted, Body: Queued{EventID: c.EventID}}, nil
+	return flow.Reply{Status: 202, Body: Queued{EventID: c.EventID}}, nil
 }
 
 // reachable refuses what would only wait: an endpoint that is not there, or not enabled.
