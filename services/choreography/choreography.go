@@ -8,6 +8,7 @@ import (
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/services/coupon"
+	"github.com/quadrille-io/quadrille/services/dataplatform"
 	"github.com/quadrille-io/quadrille/services/gateway"
 	"github.com/quadrille-io/quadrille/services/mailer"
 	"github.com/quadrille-io/quadrille/services/order"
@@ -27,6 +28,7 @@ func Topologies() []flow.Topology {
 		shipping.Topology.Topology(),
 		mailer.Topology.Topology(),
 		gateway.Topology.Topology(),
+		dataplatform.Topology.Topology(),
 		webhook.Topology.Topology(),
 	}
 }

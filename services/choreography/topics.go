@@ -19,16 +19,9 @@ const memberTopic = "member.v1"
 // memberReaders are the only services that may read it.
 var memberReaders = []string{"order", "shipping", "mailer"}
 
-// toCome are listeners that are declared here before they are built, so that access rules and topics do
-// not change when they are.
-var toCome = []flow.Topology{{
-	Service: "dataplatform", Listens: []string{"order.v1", "stock.v1", "coupon.v1", "payment.v1", "shipping.v1"},
-}}
-
 // Topics is deploy/topics.yaml: every topic with its settings, and for every service the topics it may
 // write and read and the group it reads with. A topic is written by its owner alone.
 func Topics(all []flow.Topology) string {
-	all = append(slices.Clone(all), toCome...)
 	var b strings.Builder
 	b.WriteString(`# Generated from the declared choreography by "make generate"; do not edit.
 #

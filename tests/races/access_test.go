@@ -153,6 +153,8 @@ var doors = map[string]door{
 	"POST /ops/v1/coupon-policies/{policyId}/recount": {office, "coupon", func(s *site) string { return "/ops/v1/coupon-policies/" + s.policy + "/recount" }, s0(fields{"reason": "matrix"}), 0},
 	"POST /ops/v1/points/recount":                     {office, "payment", fixed("/ops/v1/points/recount"), func(s *site) fields { return fields{"userId": s.owner.id, "reason": "matrix"} }, 0},
 	"GET /ops/v1/books/{service}/{book}":              {office, "stock", fixed("/ops/v1/books/stock/products"), without, 0},
+	"GET /ops/v1/dataplatform":                        {office, "dataplatform", fixed("/ops/v1/dataplatform"), without, 0},
+	"POST /ops/v1/dataplatform/replay":                {office, "dataplatform", fixed("/ops/v1/dataplatform/replay"), s0(fields{"from": "2026-01-01", "reason": "matrix"}), 0},
 	"POST /ops/v1/events/resend": {office, "", fixed("/ops/v1/events/resend"), func(s *site) fields {
 		return fields{"subject": s.order, "types": []string{"OrderCompleted"}, "reason": "matrix"}
 	}, 0},

@@ -101,7 +101,7 @@ func openWith(t *testing.T, replicas int, environment map[string]string) *arena 
 		own.Simulators = simulator.Config{
 			Payment: payment.Config{Dir: dir + "/payment"}, Carrier: carrier.Config{Dir: dir + "/carrier"},
 		}
-		own.Simulators.Inbox.Dir = dir + "/inbox"
+		own.Simulators.Inbox.Dir, own.Simulators.Dataplatform.Dir = dir+"/inbox", dir+"/dataplatform"
 		a.start(ctx, t, i, own)
 	}
 	if replicas == 1 {

@@ -129,10 +129,10 @@ func parseTime(text string) (time.Time, error) {
 	if err != nil {
 		at, err = time.Parse(time.RFC3339, text)
 	}
-	if err == nil && (at.Year() < 2000 || at.Year() > 9999) {
+	if at = at.UTC(); err == nil && (at.Year() < 2000 || at.Year() > 9999) {
 		err = fmt.Errorf("the year %d is far away", at.Year())
 	}
-	return at.UTC(), err
+	return at, err
 }
 
 func (s *server) postReplay(c echo.Context) error {

@@ -61,6 +61,10 @@ var passed = []struct {
 	{http.MethodGet, "/api/v1/points", "payment", member},
 	{http.MethodPost, "/ops/v1/points/grants", "payment", operator},
 	{http.MethodPost, "/ops/v1/points/recount", "payment", operator},
+
+	{http.MethodGet, "/ops/v1/dataplatform", "dataplatform", operator},
+	{http.MethodPost, "/ops/v1/dataplatform/replay", "dataplatform", operator},
+
 	{http.MethodPost, "/webhooks/payments/:provider", "payment", public},
 
 	{http.MethodGet, "/api/v1/orders/:orderId/shipment", "shipping", member},
@@ -83,11 +87,7 @@ func (s *server) routes(e *echo.Echo, h *host.Host[gateway.World]) {
 	}
 	bases := s.bases()
 	for _, p := range passed {
-		pass, err := web.Proxy(bases[p.service], s.transport)
-		if err != nil {
-			panic(err)
-		}
-		e.Add(p.method, p.path, pass, guards[p.access]...)
+		e.Add(p.method, p.path, s.pass(bases[p.service]), guards[p.access]...)
 	}
 	e.POST("/api/v1/orders/preview", s.postPreview, guards[member]...)
 	e.GET("/api/v1/orders/:orderId/events", s.getEvents, guards[member]...)
@@ -100,6 +100,21 @@ func (s *server) routes(e *echo.Echo, h *host.Host[gateway.World]) {
 	repair.Parts{Pool: h.Pool, Services: s.services, Caller: caller}.Routes(e, guards[operator]...)
 	openapi.Routes(e)
 	console.Routes(e, s.console())
+}
+
+// pass hands a request on to the service at base; "" is one that this shop does not have. An address that cannot be one
+// was refused before.
+func (s *server) pass(base string) echo.HandlerFunc {
+	if base == "" {
+		return func(echo.Context) error {
+			return fault.Unavailable(fault.CodeServiceUnavailable, "The service is not part of this installation.", time.Minute)
+		}
+	}
+	pass, err := web.Proxy(base, s.transport)
+	if err != nil {
+		panic(err)
+	}
+	return pass
 }
 
 // caller is on whose behalf the other services are asked.

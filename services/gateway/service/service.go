@@ -26,6 +26,8 @@ type Config struct {
 	PaymentURL  string `env:"PAYMENT_URL,required"`
 	ShippingURL string `env:"SHIPPING_URL,required"`
 	MailerURL   string `env:"MAILER_URL,required"`
+	// DataplatformURL is the export's; not every shop has one.
+	DataplatformURL string `env:"DATAPLATFORM_URL"`
 
 	// ConformanceGrace is how long an event may wait for its cause, and for those before it, until that is a finding.
 	ConformanceGrace time.Duration `env:"CONFORMANCE_GRACE" envDefault:"2m"`
@@ -69,6 +71,9 @@ type server struct {
 func newServer(cfg Config) (*server, error) {
 	s := &server{cfg: cfg, transport: web.NewTransport(), services: map[string]*upstream.Service{}, watch: newWatcher()}
 	for name, base := range s.bases() {
+		if base == "" {
+			continue
+		}
 		service, err := upstream.New(name, base, s.transport)
 		if err != nil {
 			return nil, err
@@ -82,5 +87,6 @@ func (s *server) bases() map[string]string {
 	return map[string]string{
 		"order": s.cfg.OrderURL, "stock": s.cfg.StockURL, "coupon": s.cfg.CouponURL,
 		"payment": s.cfg.PaymentURL, "shipping": s.cfg.ShippingURL, "mailer": s.cfg.MailerURL,
+		"dataplatform": s.cfg.DataplatformURL,
 	}
 }

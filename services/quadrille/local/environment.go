@@ -61,6 +61,11 @@ func (s *System) ownEnvironment(name string) map[string]string {
 		}
 	case "mailer":
 		return map[string]string{"SMTP_ADDR": s.Simulators.SMTPAddr, "MAIL_FROM": "shop@example.com", "SHOP_TIME_ZONE": shopZone}
+	case "dataplatform":
+		return map[string]string{
+			"DATAPLATFORM_URL": s.Simulators.DataplatformURL + "/facts", "DATAPLATFORM_SECRET": s.dataplatformSecret,
+			"DATAPLATFORM_BATCH_AGE": "500ms", // who tries it out looks soon
+		}
 	default:
 		return nil
 	}

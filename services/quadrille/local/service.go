@@ -8,6 +8,7 @@ import (
 	"github.com/quadrille-io/quadrille/pkg/host"
 	"github.com/quadrille-io/quadrille/pkg/run"
 	coupon "github.com/quadrille-io/quadrille/services/coupon/service"
+	dataplatform "github.com/quadrille-io/quadrille/services/dataplatform/service"
 	gateway "github.com/quadrille-io/quadrille/services/gateway/service"
 	mailer "github.com/quadrille-io/quadrille/services/mailer/service"
 	order "github.com/quadrille-io/quadrille/services/order/service"
@@ -33,6 +34,7 @@ var services = []struct {
 	{"payment", launch(func(c *payment.Config) *host.Config { return &c.Config }, payment.Run)},
 	{"shipping", launch(func(c *shipping.Config) *host.Config { return &c.Config }, shipping.Run)},
 	{"mailer", launch(func(c *mailer.Config) *host.Config { return &c.Config }, mailer.Run)},
+	{"dataplatform", launch(func(c *dataplatform.Config) *host.Config { return &c.Config }, dataplatform.Run)},
 }
 
 // Services names every service, each of which has a database.

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,13 +24,15 @@ const (
 
 // System is everything, running. Its methods may be called from many goroutines.
 type System struct {
-	// Simulators are the payment provider, the carrier and the mail inbox.
+	// Simulators are the payment provider, the carrier, the mail inbox and the data platform.
 	Simulators *simulator.Simulators
 
 	cfg           Config
 	log           *slog.Logger
 	issuer        *web.Issuer
 	carrierSecret string
+	// dataplatformSecret signs what is sent to the data platform.
+	dataplatformSecret string
 	units         map[string]*unit
 	// started is closed once everything was ready for the first time: from then on a service that
 	// fails is started again, before that Start fails.
@@ -47,6 +50,7 @@ func Start(ctx context.Context, cfg Config) (*System, error) {
 	}
 	s := &System{
 		cfg: cfg.withDefaults(), units: map[string]*unit{}, carrierSecret: rand.Text(),
+		dataplatformSecret: "whsec_" + base64.StdEncoding.EncodeToString([]byte(rand.Text()+rand.Text())),
 		started: make(chan struct{}), failed: make(chan error, len(services)),
 	}
 	s.log = slog.New(slog.NewTextHandler(s.cfg.Log, nil)).With("service", "quadrille")
@@ -123,6 +127,7 @@ func (s *System) startSimulators(ctx context.Context) (err error) {
 	cfg.Dir = filepath.Join(s.cfg.Dir, "simulator")
 	cfg.Carrier.WebhookURL = s.GatewayURL() + "/webhooks/shipping/simulator"
 	cfg.Carrier.WebhookSecret = s.carrierSecret
+	cfg.Dataplatform.Secret = s.dataplatformSecret
 	if cfg.Inbox.Previews, err = previews(); err != nil {
 		return err
 	}

@@ -90,6 +90,7 @@ func (p *parts) variables() (lines []string, console string, err error) {
 	set("GATEWAY_URL", s.GatewayURL())
 	set("CONSOLE_URL", console)
 	set("INBOX_URL", s.Simulators.InboxURL)
+	set("DATAPLATFORM_URL", s.Simulators.DataplatformURL)
 	set("PAYMENT_SIMULATOR_URL", s.Simulators.PaymentURL)
 	set("CARRIER_SIMULATOR_URL", s.Simulators.CarrierURL)
 	set("CUSTOMER_TOKEN", customer)

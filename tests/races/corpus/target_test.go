@@ -36,6 +36,8 @@ var decoders = []struct{ file, text, target string }{
 	{"services/payment/provider/simulator/simulator.go", ") do(", "services/payment/provider/simulator FuzzAnswer"},
 	{"services/shipping/carrier/simulator/simulator.go", ") do(", "services/shipping/carrier/simulator FuzzAnswer"},
 	{"services/shipping/carrier/simulator/webhook.go", ") VerifyWebhook(", "services/shipping/carrier/simulator FuzzWebhook"},
+	{"services/dataplatform/batch.go", "func NewLine(", "services/dataplatform FuzzLine"},
+	{"services/dataplatform/service/http.go", "type replayRequest ", "services/dataplatform/service FuzzReplay"},
 	{"services/gateway/decide.go", "func decode(", "services/gateway/service FuzzTimeline"},
 	{"services/gateway/service/timeline.go", "func newFollower(", "services/gateway/service FuzzTimeline"},
 	{"services/gateway/internal/upstream/upstream.go", ") Refusal(", "services/gateway/internal/upstream FuzzRefusal"},

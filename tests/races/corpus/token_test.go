@@ -106,6 +106,8 @@ var doors = map[string][]string{
 	"payment":  {"/internal/v1/subscription", "/api/v1/points", "/internal/v1/payments/0190a3a0-0000-7000-8000-000000000009"},
 	"shipping": {"/internal/v1/subscription", "/api/v1/orders/0190a3a0-0000-7000-8000-000000000009/shipment"},
 	"mailer":   {"/internal/v1/subscription", "/internal/v1/mails/0190a3a0-0000-7000-8000-000000000009"},
+
+	"dataplatform": {"/internal/v1/subscription", "/ops/v1/dataplatform"},
 }
 
 // TestTokens sends every token of the corpus to every service, by the gateway and past it.
