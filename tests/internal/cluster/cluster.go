@@ -260,6 +260,9 @@ func (c *Cluster) Carrier() string { return c.simulators.url(c.simulators.carrie
 // Inbox is the base URL of the mail inbox.
 func (c *Cluster) Inbox() string { return c.simulators.url(c.simulators.inbox) }
 
+// Dataplatform is the base URL of the data platform: GET /received tells what came.
+func (c *Cluster) Dataplatform() string { return c.simulators.url(c.simulators.dataplatform) }
+
 // Kafka is the broker, Postgres the database server.
 func (c *Cluster) Kafka() *Kafka { return c.kafka }
 

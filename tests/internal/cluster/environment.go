@@ -57,6 +57,8 @@ func (c *Cluster) environment(p *Process, reach reach) map[string]string {
 		}
 	case "payment":
 		env["PAYMENT_PROVIDER"], env["PAYMENT_SIMULATOR_URL"] = "simulator", "http://"+reach.outside
+	case "dataplatform":
+		env["DATAPLATFORM_URL"], env["DATAPLATFORM_SECRET"] = "http://"+reach.outside+"/facts", dataplatformSecret
 	case "shipping":
 		env["CARRIER_URL"], env["CARRIER_WEBHOOK_SECRET"] = "http://"+reach.outside, c.secret
 	case "mailer":
@@ -75,6 +77,8 @@ func (c *Cluster) simulatorEnvironment() map[string]string {
 		"CARRIER_SIMULATOR_ADDR": c.simulators.carrier,
 		"INBOX_ADDR":             c.simulators.inbox,
 		"INBOX_SMTP_ADDR":        c.simulators.smtp,
+		"DATAPLATFORM_ADDR":      c.simulators.dataplatform,
+		"DATAPLATFORM_SECRET":    dataplatformSecret,
 		"CARRIER_WEBHOOK_URL":    "http://" + c.balancers["gateway"].addr + "/webhooks/shipping/simulator",
 		"CARRIER_WEBHOOK_SECRET": c.secret,
 		// Parcels move when a test moves them, so that a system that was left alone comes to rest.
@@ -85,7 +89,10 @@ func (c *Cluster) simulatorEnvironment() map[string]string {
 }
 
 // addresses are where the simulators listen, host:port each.
-type addresses struct{ payment, carrier, inbox, smtp string }
+type addresses struct{ payment, carrier, inbox, smtp, dataplatform string }
+
+// dataplatformSecret signs what the data platform is sent.
+const dataplatformSecret = "whsec_Y2x1c3RlciBjbHVzdGVyIGNsdXN0ZXIgY2x1c3Rlcg=="
 
 func (addresses) url(addr string) string { return "http://" + addr }
 

@@ -16,7 +16,7 @@ import (
 type Target string
 
 // The targets. Outside is what the service calls: payment its provider, shipping its carrier, mailer its
-// mail server; other services have none.
+// mail server, dataplatform the data platform; other services have none.
 const (
 	ToPostgres Target = "postgres"
 	ToKafka    Target = "kafka"
@@ -26,7 +26,7 @@ const (
 // Targets lists the targets a service has.
 func Targets(service string) []Target {
 	switch service {
-	case "payment", "shipping", "mailer":
+	case "payment", "shipping", "mailer", "dataplatform":
 		return []Target{ToPostgres, ToKafka, ToOutside}
 	default:
 		return []Target{ToPostgres, ToKafka}

@@ -96,6 +96,8 @@ func (c *Cluster) outside(service string) string {
 		return c.simulators.carrier
 	case "mailer":
 		return c.simulators.smtp
+	case "dataplatform":
+		return c.simulators.dataplatform
 	default:
 		return ""
 	}
@@ -143,7 +145,9 @@ func (c *Cluster) RemoveReplica(ctx context.Context, service string) error {
 
 // startSimulator starts the outside world and returns when it answers.
 func (c *Cluster) startSimulator(ctx context.Context) (err error) {
-	for _, addr := range []*string{&c.simulators.payment, &c.simulators.carrier, &c.simulators.inbox, &c.simulators.smtp} {
+	for _, addr := range []*string{
+		&c.simulators.payment, &c.simulators.carrier, &c.simulators.inbox, &c.simulators.smtp, &c.simulators.dataplatform,
+	} {
 		if *addr, err = c.ports.addr(ctx); err != nil {
 			return err
 		}
