@@ -3,15 +3,18 @@ package service
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"github.com/quadrille-io/quadrille/pkg/engine"
 	"github.com/quadrille-io/quadrille/pkg/fault"
 	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/pkg/host"
 	"github.com/quadrille-io/quadrille/pkg/web"
 	"github.com/quadrille-io/quadrille/services/webhook"
+	"github.com/quadrille-io/quadrille/services/webhook/internal/directory"
 	"github.com/quadrille-io/quadrille/services/webhook/internal/store"
 	"github.com/quadrille-io/quadrille/services/webhook/sign"
 )
@@ -35,24 +38,47 @@ func (s *server) routes(e *echo.Echo, h *host.Host[webhook.World]) {
 	ops.POST("/:webhookId/test", s.test)
 }
 
-// change puts a command through the engine and looks at the endpoints anew before it answers: what this replica reads
-// from then on is read with the change in force.
+// change puts a command through the engine and looks at the endpoints anew before it answers.
 func (s *server) change(c echo.Context, body any, command flow.Command) error {
-	request, err := host.Request(c, body)
+	answer, err := s.decide(c, body, command)
 	if err != nil {
 		return err
+	}
+	return host.Respond(c, answer, "")
+}
+
+// spread is change for what another replica must know as well before the caller is told: that somebody wants facts that
+// nobody wanted before. See package directory for why a short wait is enough.
+func (s *server) spread(c echo.Context, body any, command flow.Command) error {
+	answer, err := s.decide(c, body, command)
+	if err != nil {
+		return err
+	}
+	known := time.NewTimer(directory.Lease + directory.Lease/10)
+	defer known.Stop()
+	select {
+	case <-known.C:
+	case <-c.Request().Context().Done():
+	}
+	return host.Respond(c, answer, "")
+}
+
+func (s *server) decide(c echo.Context, body any, command flow.Command) (engine.Answer, error) {
+	request, err := host.Request(c, body)
+	if err != nil {
+		return engine.Answer{}, err
 	}
 	request.Command = command
 	answer, err := s.host.Decide(c, request)
 	if err != nil {
-		return err
+		return answer, err
 	}
 	if err := s.directory.Refresh(c.Request().Context()); err != nil {
-		// The change is made, and the next look finds it within seconds.
+		// The change is made, and the next look finds it within a second.
 		s.host.Log.WarnContext(c.Request().Context(), "look up webhooks after a change", "error", err)
 	}
 	s.sender.Wake()
-	return host.Respond(c, answer, "")
+	return answer, nil
 }
 
 // endpointID reads the path; what is no id is nobody's.
@@ -83,7 +109,7 @@ func (s *server) create(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.change(c, r, command)
+	return s.spread(c, r, command)
 }
 
 func (s *server) list(c echo.Context) error {
@@ -139,7 +165,7 @@ func (s *server) update(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.change(c, r, command)
+	return s.spread(c, r, command)
 }
 
 // simple is a command that its path says all about.

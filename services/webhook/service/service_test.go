@@ -170,7 +170,7 @@ func TestGone(t *testing.T) {
 func TestGivenUpDisabledAndRecovered(t *testing.T) {
 	t.Parallel()
 	s := open(t, "WEBHOOK_GIVE_UP_AFTER", "500ms", "WEBHOOK_DISABLE_AFTER", "1500ms", "WEBHOOK_RETRIES", "200ms")
-	var mended signal
+	var mended flag
 	r := receive(t, func(w http.ResponseWriter, _ *http.Request, _ int) {
 		if mended.given() {
 			w.WriteHeader(http.StatusOK)
@@ -227,7 +227,7 @@ func TestGivenUpDisabledAndRecovered(t *testing.T) {
 func TestOneHangingReceiverStarvesNobody(t *testing.T) {
 	t.Parallel()
 	s := open(t, "WEBHOOK_CONCURRENCY", "4", "WEBHOOK_TIMEOUT", "10s")
-	var release signal
+	var release flag
 	hangs := receive(t, func(_ http.ResponseWriter, r *http.Request, _ int) {
 		select {
 		case <-release.done():

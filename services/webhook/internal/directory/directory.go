@@ -2,9 +2,9 @@
 //
 // What nobody wants is read past, for ever, so a process that says "nobody" must be right. It may only say so by a view
 // of the endpoints that is younger than Lease; with an older one (the database cannot be reached, the process was
-// stopped) it says "somebody may", and the batch looks for itself. An endpoint that was committed at some moment is
-// therefore in the view of every process that reads an event more than Lease after it: an endpoint gets everything that
-// is published Lease after its creation was answered. The process that was asked to create it looks at once.
+// stopped) it says "somebody may", and the batch looks for itself. So an endpoint that was committed Lease ago is known
+// to every process, whatever it has heard: whoever waits that long before he answers the one who made it can promise
+// that everything which is published from then on will be delivered.
 package directory
 
 import (
@@ -23,9 +23,9 @@ import (
 
 const (
 	// Lease is how long a view may be used to say that nobody wants something.
-	Lease = 3 * time.Second
+	Lease = time.Second
 	// every is how often a new view is made, and patience how long that may take.
-	every    = time.Second
+	every    = Lease / 4
 	patience = 2 * time.Second
 )
 
