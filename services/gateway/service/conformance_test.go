@@ -49,7 +49,7 @@ func listen(t *testing.T, grace string) *audience {
 	t.Cleanup(operators.Close)
 	var own service.Config
 	a.Configure(&own, &own.Config, map[string]string{
-		"ORDER_URL": order.URL, "STOCK_URL": order.URL, "MAILER_URL": order.URL, "COUPON_URL": order.URL,
+		"ORDER_URL": order.URL, "STOCK_URL": order.URL, "MAILER_URL": order.URL, "MEMBER_URL": order.URL, "COUPON_URL": order.URL,
 		"PAYMENT_URL": order.URL, "SHIPPING_URL": order.URL, "CONFORMANCE_GRACE": grace,
 		"OPERATORS_WEBHOOK": operators.URL, "OPERATORS_EVERY": "100ms",
 	})

@@ -58,6 +58,16 @@ var passed = []struct {
 	{http.MethodPost, "/ops/v1/coupon-policies", "coupon", operator},
 	{http.MethodPost, "/ops/v1/coupon-policies/:policyId/recount", "coupon", operator},
 
+	{http.MethodPost, "/api/v1/members", "member", public},
+	{http.MethodPost, "/api/v1/sessions", "member", public},
+	{http.MethodGet, "/api/v1/members/me", "member", member},
+	{http.MethodPatch, "/api/v1/members/me", "member", member},
+	{http.MethodDelete, "/api/v1/members/me", "member", member},
+	{http.MethodGet, "/api/v1/members/me/addresses", "member", member},
+	{http.MethodPost, "/api/v1/members/me/addresses", "member", member},
+	{http.MethodPatch, "/api/v1/members/me/addresses/:addressId", "member", member},
+	{http.MethodDelete, "/api/v1/members/me/addresses/:addressId", "member", member},
+
 	{http.MethodGet, "/api/v1/points", "payment", member},
 	{http.MethodPost, "/ops/v1/points/grants", "payment", operator},
 	{http.MethodPost, "/ops/v1/points/recount", "payment", operator},

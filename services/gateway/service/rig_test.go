@@ -39,7 +39,7 @@ type system struct {
 	stopOrder func()
 }
 
-// start starts all three. played answers for payment, coupon and shipping; mailer is down.
+// start starts all three. played answers for payment, coupon, shipping and member; mailer is down.
 func start(t *testing.T, played http.HandlerFunc) *system {
 	t.Helper()
 	r := &system{Rig: rig.New(t, "", "order.v1", "stock.v1", "coupon.v1", "payment.v1", "shipping.v1")}
@@ -59,6 +59,7 @@ func start(t *testing.T, played http.HandlerFunc) *system {
 	var own service.Config
 	r.Configure(&own, &own.Config, map[string]string{
 		"ORDER_URL": orderURL, "STOCK_URL": stockURL, "MAILER_URL": "http://" + down.Addr().String(),
+		"MEMBER_URL": others.URL,
 		"COUPON_URL": others.URL, "PAYMENT_URL": others.URL, "SHIPPING_URL": others.URL,
 	})
 	r.Serve(&own.Config, func(ctx context.Context) error { return service.Run(ctx, own) })

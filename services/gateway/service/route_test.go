@@ -23,6 +23,7 @@ func TestRoutesAreDocumented(t *testing.T) {
 	const nowhere = "http://127.0.0.1:1"
 	s, err := newServer(Config{
 		OrderURL: nowhere, StockURL: nowhere, CouponURL: nowhere, PaymentURL: nowhere, ShippingURL: nowhere, MailerURL: nowhere,
+		MemberURL: nowhere,
 	})
 	if err != nil {
 		t.Fatal(err)

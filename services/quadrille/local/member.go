@@ -20,6 +20,10 @@ const (
 	Operator  = "operator1"
 )
 
+// Password is every seeded customer's, for POST /api/v1/sessions. It is for trying and developing, where tokens lie about
+// in files anyway.
+const Password = "quadrille-dev"
+
 // Members are the seeded customers. Each has an e-mail address, which the inbox takes mails for, and a
 // default shipping address, so that an order need not name one.
 func Members() []*memberv1.MemberChanged {

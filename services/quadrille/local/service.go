@@ -11,6 +11,7 @@ import (
 	dataplatform "github.com/quadrille-io/quadrille/services/dataplatform/service"
 	gateway "github.com/quadrille-io/quadrille/services/gateway/service"
 	mailer "github.com/quadrille-io/quadrille/services/mailer/service"
+	member "github.com/quadrille-io/quadrille/services/member/service"
 	order "github.com/quadrille-io/quadrille/services/order/service"
 	payment "github.com/quadrille-io/quadrille/services/payment/service"
 	shipping "github.com/quadrille-io/quadrille/services/shipping/service"
@@ -35,6 +36,7 @@ var services = []struct {
 	{"shipping", launch(func(c *shipping.Config) *host.Config { return &c.Config }, shipping.Run)},
 	{"mailer", launch(func(c *mailer.Config) *host.Config { return &c.Config }, mailer.Run)},
 	{"dataplatform", launch(func(c *dataplatform.Config) *host.Config { return &c.Config }, dataplatform.Run)},
+	{"member", launch(func(c *member.Config) *host.Config { return &c.Config }, member.Run)},
 }
 
 // Services names every service, each of which has a database.

@@ -96,6 +96,9 @@ func (p *parts) variables() (lines []string, console string, err error) {
 	set("CUSTOMER_TOKEN", customer)
 	set("CUSTOMER2_TOKEN", customer2)
 	set("OPERATOR_TOKEN", operator)
+	set("CUSTOMER_EMAIL", local.Member(local.Customer, "", "").GetEmail())
+	set("CUSTOMER2_EMAIL", local.Member(local.Customer2, "", "").GetEmail())
+	set("CUSTOMER_PASSWORD", local.Password)
 	set("KAFKA_BROKERS", strings.Join(p.broker.Addrs(), ","))
 	for _, name := range local.Services() {
 		set("DATABASE_URL_"+strings.ToUpper(name), p.postgres.URL(name))

@@ -61,6 +61,8 @@ func (c *Cluster) environment(p *Process, reach reach) map[string]string {
 		env["DATAPLATFORM_URL"], env["DATAPLATFORM_SECRET"] = "http://"+reach.outside+"/facts", dataplatformSecret
 	case "shipping":
 		env["CARRIER_URL"], env["CARRIER_WEBHOOK_SECRET"] = "http://"+reach.outside, c.secret
+	case "member":
+		env["SEED_PASSWORD"] = local.Password
 	case "mailer":
 		env["SMTP_ADDR"], env["MAIL_FROM"] = reach.outside, "shop@example.com"
 	}
