@@ -76,7 +76,7 @@ func Run(ctx context.Context, o Options) (_ Result, err error) {
 	b := &Bench{opts: o, shop: Shop{Members: 1_000, Products: 1_000, SoldOut: 1}}
 	b.result = newResult(ctx, o)
 	b.say("starting PostgreSQL and Apache Kafka")
-	if b.site, err = OpenSite(ctx, o.Dir); err != nil {
+	if b.site, err = OpenSite(ctx, o.Dir, nil); err != nil {
 		return b.result, err
 	}
 	defer func() { err = errors.Join(err, b.site.Close()) }()

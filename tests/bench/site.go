@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -40,16 +41,19 @@ var postgresSettings = map[string]string{
 	"checkpoint_completion_target": "0.9",
 }
 
-// OpenSite starts both servers on empty data under dir.
-func OpenSite(ctx context.Context, dir string) (_ *Site, err error) {
+// OpenSite starts both servers on empty data under dir. The database's settings are those of every measurement, and
+// those of extra, which is nil but for a trial.
+func OpenSite(ctx context.Context, dir string, extra map[string]string) (_ *Site, err error) {
 	s := &Site{}
+	settings := maps.Clone(postgresSettings)
+	maps.Copy(settings, extra)
 	if s.dir, err = os.MkdirTemp(dir, "site-"); err != nil {
 		return nil, fmt.Errorf("make a folder: %w", err)
 	}
 	var start errgroup.Group
 	start.Go(func() (err error) {
 		s.Postgres, err = embed.StartPostgres(ctx, embed.PostgresConfig{
-			DataDir: filepath.Join(s.dir, "postgres"), Fsync: true, Settings: postgresSettings,
+			DataDir: filepath.Join(s.dir, "postgres"), Fsync: true, Settings: settings,
 		})
 		return err
 	})

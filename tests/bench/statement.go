@@ -10,8 +10,6 @@ import (
 	"text/tabwriter"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/quadrille-io/quadrille/services/quadrille/local"
 )
 
 // Statements is what the database has done since some moment, by statement: the difference of two of them is what one
@@ -175,37 +173,4 @@ func writeRow(table io.Writer, name string, figures []float64, what string) {
 		fmt.Fprintf(table, "%.1f\t", figure)
 	}
 	fmt.Fprintf(table, " %s\t\n", what)
-}
-
-// WriteTables lists how the rows of each table were written, and how many updates stayed on their page (HOT).
-func (s *Site) WriteTables(ctx context.Context, w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 4, 1, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "table\tinserts\tupdates\tof them HOT\tdeletes\tdead\tKB\tvacuums\t")
-	for _, service := range local.Services() {
-		if err := s.writeTables(ctx, table, service); err != nil {
-			return err
-		}
-	}
-	return table.Flush()
-}
-
-func (s *Site) writeTables(ctx context.Context, table io.Writer, service string) error {
-	conn, err := pgx.Connect(ctx, s.Postgres.AdminURL("q_"+service))
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	rows, err := conn.Query(ctx, `
-		SELECT relname, n_tup_ins, n_tup_upd, n_tup_hot_upd, n_tup_del, n_dead_tup, pg_total_relation_size(relid) / 1024, autovacuum_count
-		FROM pg_stat_user_tables WHERE n_tup_ins + n_tup_upd > 1000 ORDER BY n_tup_ins + n_tup_upd DESC`)
-	if err != nil {
-		return err
-	}
-	var name string
-	var inserts, updates, hot, deletes, dead, size, vacuums int64
-	_, err = pgx.ForEachRow(rows, []any{&name, &inserts, &updates, &hot, &deletes, &dead, &size, &vacuums}, func() error {
-		fmt.Fprintf(table, "%s.%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", service, name, inserts, updates, hot, deletes, dead, size, vacuums)
-		return nil
-	})
-	return err
 }

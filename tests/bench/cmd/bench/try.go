@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/quadrille-io/quadrille/tests/bench"
 )
@@ -24,13 +25,16 @@ type trial struct {
 	// profile and heap are files.
 	profile, heap string
 
+	// settings of PostgreSQL, beyond the usual ones.
+	settings map[string]string
+
 	site   *bench.Site
 	system *bench.System
 	spent  []bench.Statements
 }
 
 func parseTrial(args []string) (*trial, error) {
-	t := &trial{serving: bench.Serving{Shop: bench.Shop{Products: 1_000, SoldOut: 1}}}
+	t := &trial{serving: bench.Serving{Shop: bench.Shop{Products: 1_000, SoldOut: 1}}, settings: map[string]string{}}
 	flags := flag.NewFlagSet("bench try", flag.ContinueOnError)
 	flags.IntVar(&t.load.Orders, "orders", 20_000, "orders")
 	flags.Float64Var(&t.load.Rate, "rate", 0, "orders a second; 0: as many as -window lets in")
@@ -48,6 +52,14 @@ func parseTrial(args []string) (*trial, error) {
 	flags.StringVar(&t.heap, "heap", "", "write a profile of the services' live heap at the end here")
 	flags.BoolVar(&t.serving.Naive, "naive", false, "one input at a time")
 	flags.BoolVar(&t.statements, "statements", false, "list what the database spent its time on in each run")
+	flags.Func("set", "a `setting=value` of PostgreSQL, any number of times", func(s string) error {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return errors.New("there is no = in it")
+		}
+		t.settings[name] = value
+		return nil
+	})
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
@@ -65,7 +77,7 @@ func try(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer empty()
-	if t.site, err = bench.OpenSite(ctx, data); err != nil {
+	if t.site, err = bench.OpenSite(ctx, data, t.settings); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.site.Close()) }()
