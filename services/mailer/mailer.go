@@ -74,21 +74,3 @@ func mail(w *World, kind Kind, orderID, userID string, data Data, m flow.Meta) [
 	}})
 	return nil
 }
-
-// OnMailed notes what became of a mail.
-func OnMailed(w *World, a Mailed, m flow.Meta) []flow.Event {
-	key := MailKey(a.OrderID, a.Kind)
-	row, _ := w.Mails.Get(key)
-	if row.State != Waiting {
-		return nil
-	}
-	row.State, row.UpdatedAt = Sent, m.Now
-	switch a.Outcome {
-	case IsUndeliverable:
-		row.State = Undeliverable
-	case IsSkipped:
-		row.State = Skipped
-	}
-	w.Mails.Put(key, row)
-	return nil
-}

@@ -28,7 +28,7 @@ func TestEveryStateMeetsEveryInput(t *testing.T) {
 		if got := KindOf(flowtest.Name(event)); got != kind {
 			t.Errorf("%s is mailed as %q, want %q", flowtest.Name(event), got, kind)
 		}
-		for _, state := range []State{"", Waiting, Sent, Undeliverable} {
+		for _, state := range []State{"", Waiting, Sent, Undeliverable, Skipped, Bounced} {
 			given := func() *World {
 				w := &World{}
 				if state != "" {

@@ -10,4 +10,5 @@ var Topology = flow.Service("mailer",
 	flow.On(OnShipmentDelivered).Calls(CallOf(Delivered)).Relaxed(),
 	flow.On(OnPaymentRefunded).Calls(CallOf(Refunded)).Relaxed(),
 	flow.OnAnswer(OnMailed),
+	flow.OnCommand(OnBounce),
 )

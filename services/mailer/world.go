@@ -3,6 +3,8 @@
 package mailer
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
@@ -16,8 +18,12 @@ type World struct {
 	flow.Calls
 	// Mails by MailKey.
 	Mails flow.Rows[string, Mail]
-	// Strangers are those of the inputs' members that there is no contact of, and so nobody to mail.
+	// Strangers are those of the inputs' members that there is no contact of, or one that mails came back from, and so
+	// nobody to mail.
 	Strangers map[string]bool
+	// Dead are the addresses that the decisions found to be so. Load brings none: one that was found before is found
+	// again without harm.
+	Dead []DeadAddress `json:",omitempty"`
 }
 
 // Kind is what a mail is about.
@@ -48,19 +54,25 @@ const (
 	Sent    State = "SENT"
 	// Undeliverable: refused for good.
 	Undeliverable State = "UNDELIVERABLE"
-	// Skipped: there is no contact for the member, so there was nobody to mail.
+	// Skipped: there is no contact for the member, or mails came back from it, so there was nobody to mail.
 	Skipped State = "SKIPPED"
+	// Bounced: taken, and came back.
+	Bounced State = "BOUNCED"
 )
 
 // Mail is one mail about one order. The table's unique key is (OrderID, Kind).
 type Mail struct {
-	OrderID   string
-	UserID    string
-	Kind      Kind
-	State     State
-	Data      Data
-	CreatedAt time.Time
-	UpdatedAt time.Time
+	OrderID string
+	UserID  string
+	Kind    Kind
+	State   State
+	// Code is why it was refused or came back: "550 5.1.1", or the one of the two there was.
+	Code string
+	// AddressSince is when the member got the address that it went to; zero before it went.
+	AddressSince time.Time
+	Data         Data
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
 }
 
 // MailKey is the key of Mails.
@@ -68,6 +80,13 @@ func MailKey(orderID string, k Kind) string { return orderID + "/" + string(k) }
 
 // MessageKey is what the Message-ID of a mail is made from: the same however often the mail is sent.
 func MessageKey(orderID string, k Kind) string { return "mail-" + string(k) + "-" + orderID }
+
+// ParseMessageKey is the other way.
+func ParseMessageKey(key string) (orderID string, k Kind, ok bool) {
+	rest, is := strings.CutPrefix(key, "mail-")
+	kind, orderID, has := strings.Cut(rest, "-")
+	return orderID, Kind(kind), is && has && orderID != "" && slices.Contains(Kinds(), Kind(kind))
+}
 
 // Data is what a mail's text is made from: no personal data. Amounts are in the minor unit of Currency.
 type Data struct {
@@ -120,6 +139,11 @@ type Mailed struct {
 	OrderID string
 	Kind    Kind
 	Outcome Outcome
+	// Code of a refusal: "550 5.1.1". Receiver says that it was said of the receiver, not of the mail.
+	Code     string
+	Receiver bool
+	// AddressSince is when the member got the address that it went to; zero if it went to none.
+	AddressSince time.Time
 }
 
 // Subject is the order.

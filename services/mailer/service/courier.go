@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	netmail "net/mail"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,6 +36,8 @@ type courier struct {
 	writer *letter.Writer
 	sender *smtp.Sender
 	log    *slog.Logger
+	// secrets that a mail provider's webhooks are signed with.
+	secrets [][]byte
 
 	mu      sync.Mutex
 	waiting []*errand
@@ -42,13 +45,29 @@ type courier struct {
 
 // errand is one mail on its way. done takes what became of it.
 type errand struct {
-	mail mailer.MailCall
-	done chan result
+	mail  mailer.MailCall
+	since time.Time // of the address that it goes to
+	done  chan result
 }
 
+func (e *errand) tell(outcome mailer.Outcome) {
+	e.done <- result{Mailed: mailer.Mailed{OrderID: e.mail.OrderID, Kind: e.mail.Kind, Outcome: outcome, AddressSince: e.since}}
+}
+
+// refused tells of a mail that will never be taken.
+func (e *errand) refused(err error) {
+	m := mailer.Mailed{OrderID: e.mail.OrderID, Kind: e.mail.Kind, Outcome: mailer.IsUndeliverable, AddressSince: e.since}
+	var refusal *smtp.Refusal
+	if errors.As(err, &refusal) {
+		m.Code, m.Receiver = strings.TrimSpace(fmt.Sprint(refusal.Code, " ", refusal.Status)), refusal.Receiver
+	}
+	e.done <- result{Mailed: m}
+}
+
+// result is what became of a mail, or that it has to be sent again.
 type result struct {
-	outcome mailer.Outcome
-	err     error
+	mailer.Mailed
+	err error
 }
 
 func (c *courier) callers() map[string]engine.Caller {
@@ -81,7 +100,7 @@ func (c *courier) call(ctx context.Context, call engine.Call) (flow.Command, err
 		if r.err != nil {
 			return nil, r.err
 		}
-		return mailer.Mailed{OrderID: mail.OrderID, Kind: mail.Kind, Outcome: r.outcome}, nil
+		return r.Mailed, nil
 	case <-ctx.Done():
 		// Whoever sends for the group may still be at it; the mail is sent again under the same key.
 		return nil, fmt.Errorf("wait for a mail to be sent: %w", context.Cause(ctx))
@@ -120,9 +139,10 @@ func (c *courier) deliver(ctx context.Context, group []*errand) {
 	for _, e := range group {
 		contact, known := contacts[e.mail.UserID]
 		if !known {
-			e.done <- result{outcome: mailer.IsSkipped}
+			e.tell(mailer.IsSkipped)
 			continue
 		}
+		e.since = contact.Since
 		m, err := c.message(e.mail, contact)
 		if err != nil {
 			e.done <- result{err: err}
@@ -153,10 +173,10 @@ func (c *courier) send(ctx context.Context, errands []*errand, messages []smtp.M
 		e := errands[i]
 		switch {
 		case err == nil:
-			e.done <- result{outcome: mailer.IsSent}
+			e.tell(mailer.IsSent)
 		case errors.Is(err, smtp.ErrPermanent):
 			c.log.Warn("mail refused for good", "order", e.mail.OrderID, "kind", e.mail.Kind, "error", err)
-			e.done <- result{outcome: mailer.IsUndeliverable}
+			e.refused(err)
 		default:
 			e.done <- result{err: err}
 		}

@@ -29,6 +29,7 @@ func notices(ctx context.Context, pool *pgxpool.Pool) ([]host.Notice, error) {
 		group, text string
 	}{
 		{mailer.Undeliverable, 0, heardFor, "mail/refused", "The mail server refused these customers' mails for good."},
+		{mailer.Bounced, 0, heardFor, "mail/bounced", "These customers' mails came back; where there is no such mailbox, nothing more is sent to it until the customer changes the address."},
 		{mailer.Waiting, waitingFor, ever, "mail/waiting", "The mail server has not taken these mails for 10 minutes; they are tried on."},
 	} {
 		t, err := store.InTrouble(ctx, pool, n.state, n.least, n.most)

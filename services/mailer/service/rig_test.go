@@ -108,8 +108,8 @@ func (r *system) states(orderID string) (map[string]mailState, error) {
 }
 
 type mailState struct {
-	Kind, State, LastError string
-	Attempts               int
+	Kind, State, Code, LastError string
+	Attempts                     int
 }
 
 // await waits until every kind of mail about the order is in its state.

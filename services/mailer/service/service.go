@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 	_ "time/tzdata" // containers have none
@@ -40,6 +41,9 @@ type Config struct {
 	SMTPCAFile string `env:"SMTP_CA_FILE"`
 	// SMTPConnections is the most that this process has open at once.
 	SMTPConnections int `env:"SMTP_CONNECTIONS" envDefault:"8"`
+	// WebhookSecrets are what the mail provider signs its word of mails that came back with; two while it changes its
+	// secret. Without one it is not listened to.
+	WebhookSecrets []string `env:"MAIL_WEBHOOK_SECRET" secret:"true"`
 	// MailFrom is the sender: "Shop <shop@example.com>".
 	MailFrom string `env:"MAIL_FROM"`
 	// ShopURL is where customers see their orders, {ShopURL}/orders/{orderId}; mails have no link without.
@@ -58,6 +62,9 @@ func (c *Config) Validate() error {
 	var errs []error
 	if _, err := c.sender(); err != nil {
 		errs = append(errs, fmt.Errorf("SMTP_ADDR, SMTP_SECURITY, SMTP_USERNAME, SMTP_CA_FILE, SMTP_CONNECTIONS, MAIL_FROM: %w", err))
+	}
+	if slices.Contains(c.WebhookSecrets, "") {
+		errs = append(errs, errors.New("MAIL_WEBHOOK_SECRET: none may be empty"))
 	}
 	if c.SMTPTimeout <= 0 || c.SMTPTimeout > longestTimeout {
 		errs = append(errs, fmt.Errorf("SMTP_TIMEOUT: %s is not within 0 and %s", c.SMTPTimeout, longestTimeout))
@@ -130,6 +137,9 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	c := &courier{sender: sender, writer: writer, log: slog.Default()}
+	for _, secret := range cfg.WebhookSecrets {
+		c.secrets = append(c.secrets, []byte(secret))
+	}
 	return host.Run(ctx, cfg.Config, host.Parts[mailer.World]{
 		Definition: mailer.Topology,
 		Store:      store.Store{},

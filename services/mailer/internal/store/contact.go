@@ -10,7 +10,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/quadrille-io/quadrille/pkg/pg"
 	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
+	"github.com/quadrille-io/quadrille/services/mailer"
 )
 
 // Contact is where a member's mails go.
@@ -18,9 +20,12 @@ type Contact struct {
 	Email    string
 	Name     string
 	Language string // BCP 47
+	// Since is when the member got this address, by this database's clock.
+	Since time.Time
 }
 
-// PutMembers keeps the members' contact data. What is older than what is there changes nothing.
+// PutMembers keeps the members' contact data. What is older than what is there changes nothing. Another address is a new
+// one: whatever came back from the last says nothing of it.
 func PutMembers(ctx context.Context, pool *pgxpool.Pool, members []*memberv1.MemberChanged) error {
 	newest := map[string]*memberv1.MemberChanged{}
 	for _, m := range members {
@@ -48,24 +53,50 @@ func PutMembers(ctx context.Context, pool *pgxpool.Pool, members []*memberv1.Mem
 		INSERT INTO contact AS c (member_id, email, name, language, changed_at)
 		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
 		ON CONFLICT (member_id) DO UPDATE SET email = excluded.email, name = excluded.name,
-			language = excluded.language, changed_at = excluded.changed_at
+			language = excluded.language, changed_at = excluded.changed_at,
+			address_since = CASE WHEN c.email = excluded.email THEN c.address_since ELSE excluded.address_since END,
+			bounced_at = CASE WHEN c.email = excluded.email THEN c.bounced_at END,
+			bounce_code = CASE WHEN c.email = excluded.email THEN c.bounce_code END
 		WHERE c.changed_at <= excluded.changed_at`, ids, emails, names, languages, changed); err != nil {
 		return fmt.Errorf("put the contacts of %d members: %w", n, err)
 	}
 	return nil
 }
 
-// Contacts looks members up; who has no address to write to is not in the answer.
+// bury notes the addresses that nothing is sent to any more, as far as they are still the members'. Rows are locked in
+// their order, as they are wherever members' data changes.
+func bury(b *pg.Batch, dead []mailer.DeadAddress) {
+	if len(dead) == 0 {
+		return
+	}
+	n := len(dead)
+	ids, since, codes := make([]string, n), make([]time.Time, n), make([]string, n)
+	for i, d := range dead {
+		ids[i], since[i], codes[i] = d.UserID, d.Since, d.Code
+	}
+	b.Queue("note dead addresses", `
+		WITH dead AS (
+			SELECT c.member_id, min(d.code) AS code
+			FROM (SELECT member_id, address_since, bounced_at FROM contact WHERE member_id = ANY($1::text[]) ORDER BY member_id FOR UPDATE) c
+			JOIN unnest($1::text[], $2::timestamptz[], $3::text[]) AS d(member_id, since, code)
+				ON c.member_id = d.member_id AND c.address_since = d.since
+			WHERE c.bounced_at IS NULL GROUP BY c.member_id)
+		UPDATE contact c SET bounced_at = clock_timestamp(), bounce_code = dead.code FROM dead WHERE c.member_id = dead.member_id`,
+		ids, since, codes)
+}
+
+// Contacts looks members up; who has no address to write to, or one that mails came back from, is not in the answer.
 func Contacts(ctx context.Context, pool *pgxpool.Pool, memberIDs []string) (map[string]Contact, error) {
 	rows, err := pool.Query(ctx, `
-		SELECT member_id, email, name, language FROM contact WHERE member_id = ANY($1) AND email <> ''`, memberIDs)
+		SELECT member_id, email, name, language, address_since FROM contact
+		WHERE member_id = ANY($1) AND email <> '' AND bounced_at IS NULL`, memberIDs)
 	if err != nil {
 		return nil, fmt.Errorf("look up %d contacts: %w", len(memberIDs), err)
 	}
 	found := map[string]Contact{}
 	var id string
 	var c Contact
-	if _, err = pgx.ForEachRow(rows, []any{&id, &c.Email, &c.Name, &c.Language}, func() error {
+	if _, err = pgx.ForEachRow(rows, []any{&id, &c.Email, &c.Name, &c.Language, &c.Since}, func() error {
 		found[id] = c
 		return nil
 	}); err != nil {

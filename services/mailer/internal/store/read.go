@@ -16,6 +16,7 @@ type MailView struct {
 	OrderID   string       `json:"orderId"`
 	Kind      mailer.Kind  `json:"kind"`
 	State     mailer.State `json:"state"`
+	Code      string       `json:"code,omitempty"` // why it was refused or came back: "550 5.1.1"
 	Attempts  int          `json:"attempts"`
 	LastError string       `json:"lastError,omitempty"` // why it was not taken the last time
 	CreatedAt time.Time    `json:"createdAt"`
@@ -25,7 +26,7 @@ type MailView struct {
 // OrderMails lists the mails about an order, oldest first.
 func OrderMails(ctx context.Context, pool *pgxpool.Pool, orderID string) ([]MailView, error) {
 	rows, err := pool.Query(ctx, `
-		SELECT m.order_id, m.kind, m.state, coalesce(c.attempts, 0), coalesce(c.last_error, ''), m.created_at, m.updated_at
+		SELECT m.order_id, m.kind, m.state, m.code, coalesce(c.attempts, 0), coalesce(c.last_error, ''), m.created_at, m.updated_at
 		FROM mail m LEFT JOIN call c ON c.subject = m.order_id AND c.kind = 'mail_' || m.kind
 		WHERE m.order_id = $1 ORDER BY m.created_at, m.kind`, orderID)
 	if err != nil {
@@ -33,7 +34,7 @@ func OrderMails(ctx context.Context, pool *pgxpool.Pool, orderID string) ([]Mail
 	}
 	views, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (MailView, error) {
 		var v MailView
-		err := row.Scan(&v.OrderID, &v.Kind, &v.State, &v.Attempts, &v.LastError, &v.CreatedAt, &v.UpdatedAt)
+		err := row.Scan(&v.OrderID, &v.Kind, &v.State, &v.Code, &v.Attempts, &v.LastError, &v.CreatedAt, &v.UpdatedAt)
 		v.CreatedAt, v.UpdatedAt = v.CreatedAt.UTC(), v.UpdatedAt.UTC()
 		return v, err
 	})
@@ -41,6 +42,15 @@ func OrderMails(ctx context.Context, pool *pgxpool.Pool, orderID string) ([]Mail
 		return nil, fmt.Errorf("list an order's mails: %w", err)
 	}
 	return views, nil
+}
+
+// Known says whether there is a mail of that kind about the order.
+func Known(ctx context.Context, pool *pgxpool.Pool, orderID string, kind mailer.Kind) (known bool, err error) {
+	err = pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM mail WHERE order_id = $1 AND kind = $2)`, orderID, kind).Scan(&known)
+	if err != nil {
+		return false, fmt.Errorf("look for a mail: %w", err)
+	}
+	return known, nil
 }
 
 // Trouble is a state in which mails are that should not be.

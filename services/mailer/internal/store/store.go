@@ -35,6 +35,8 @@ func mailOf(in flow.Input) (orderID string, kind mailer.Kind, userID string) {
 	switch m := in.Msg.(type) {
 	case mailer.Mailed:
 		return m.OrderID, m.Kind, ""
+	case mailer.Bounce:
+		return m.OrderID, m.Kind, ""
 	case interface {
 		proto.Message
 		GetOrderId() string
@@ -64,29 +66,35 @@ func (Store) Load(ctx context.Context, tx *pg.Tx, in []flow.Input) (*mailer.Worl
 	}
 	b := &pg.Batch{}
 	pg.Collect(b, "load mails", scanMail, func(m mailer.Mail) { w.Mails.Loaded(mailer.MailKey(m.OrderID, m.Kind), m) }, `
-		SELECT order_id, kind, user_id, state, data, created_at, updated_at
+		SELECT order_id, kind, user_id, state, code, address_since, data, created_at, updated_at
 		FROM mail WHERE (order_id, kind) IN (SELECT * FROM unnest($1::text[], $2::text[]))`, orders, kinds)
 	greet(b, w)
 	return w, tx.Send(ctx, b)
 }
 
-// greet takes those that there is a contact of from the strangers.
+// greet takes those that there is a contact of, which mails go to, from the strangers.
 func greet(b *pg.Batch, w *mailer.World) {
 	if len(w.Strangers) == 0 {
 		return
 	}
 	pg.Collect(b, "look for contacts", pgx.RowTo[string], func(id string) { delete(w.Strangers, id) },
-		`SELECT member_id FROM contact WHERE member_id = ANY($1)`, slices.Sorted(maps.Keys(w.Strangers)))
+		`SELECT member_id FROM contact WHERE member_id = ANY($1) AND bounced_at IS NULL`, slices.Sorted(maps.Keys(w.Strangers)))
 }
 
 func scanMail(row pgx.CollectableRow) (mailer.Mail, error) {
 	var m mailer.Mail
-	err := row.Scan(&m.OrderID, &m.Kind, &m.UserID, &m.State, &m.Data, &m.CreatedAt, &m.UpdatedAt)
+	var since *time.Time
+	err := row.Scan(&m.OrderID, &m.Kind, &m.UserID, &m.State, &m.Code, &since, &m.Data, &m.CreatedAt, &m.UpdatedAt)
+	if since != nil {
+		m.AddressSince = *since
+	}
 	return m, err
 }
 
-// Save writes what changed, in one statement. Of a mail that is there only the state changes.
+// Save writes what changed, mails in one statement and addresses in another. Of a mail that is there only what became
+// of it changes.
 func (Store) Save(b *pg.Batch, w *mailer.World) error {
+	bury(b, w.Dead)
 	changed := w.Mails.Changed()
 	if len(changed) == 0 {
 		return nil
@@ -99,6 +107,7 @@ func (Store) Save(b *pg.Batch, w *mailer.World) error {
 	n := len(changed)
 	orders, kinds, users, states := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	data, created, updated := make([]string, n), make([]time.Time, n), make([]time.Time, n)
+	codes, since := make([]string, n), make([]*time.Time, n)
 	for i, c := range changed {
 		m := c.Row
 		text, err := json.Marshal(m.Data)
@@ -107,11 +116,15 @@ func (Store) Save(b *pg.Batch, w *mailer.World) error {
 		}
 		orders[i], kinds[i], users[i], states[i] = m.OrderID, string(m.Kind), m.UserID, string(m.State)
 		data[i], created[i], updated[i] = string(text), m.CreatedAt, m.UpdatedAt
+		if codes[i] = m.Code; !m.AddressSince.IsZero() {
+			since[i] = &m.AddressSince
+		}
 	}
 	b.Queue("save mails", `
-		INSERT INTO mail (order_id, kind, user_id, state, data, created_at, updated_at)
-		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[], $7::timestamptz[])
-		ON CONFLICT (order_id, kind) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at`,
-		orders, kinds, users, states, data, created, updated)
+		INSERT INTO mail (order_id, kind, user_id, state, data, created_at, updated_at, code, address_since)
+		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[], $7::timestamptz[], $8::text[], $9::timestamptz[])
+		ON CONFLICT (order_id, kind) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at,
+			code = excluded.code, address_since = excluded.address_since`,
+		orders, kinds, users, states, data, created, updated, codes, since)
 	return nil
 }

@@ -33,8 +33,11 @@ var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 func input(msg any) flow.Input {
 	kind := flow.KindEvent
-	if _, is := msg.(mailer.Mailed); is {
+	switch msg.(type) {
+	case mailer.Mailed:
 		kind = flow.KindAnswer
+	case mailer.Bounce:
+		kind = flow.KindCommand
 	}
 	return flow.Input{Kind: kind, Msg: msg, Meta: flow.Meta{Now: noon, IDs: func(int) string { return uuid.NewString() }}}
 }
@@ -120,16 +123,17 @@ func TestBatchIsFewStatements(t *testing.T) {
 	t.Parallel()
 	pool, asked := rig.CountedDatabase(t, store.Migrate)
 	introduce(t, pool)
-	var events, answers []any
+	var events, answers, bounces []any
 	for i := range 100 {
 		order := fmt.Sprintf("order-%03d", i)
 		events = append(events, facts(order)...)
 		for _, kind := range mailer.Kinds() {
-			answers = append(answers, mailer.Mailed{OrderID: order, Kind: kind, Outcome: mailer.IsSent})
+			answers = append(answers, mailer.Mailed{OrderID: order, Kind: kind, Outcome: mailer.IsSent, AddressSince: noon})
+			bounces = append(bounces, mailer.Bounce{OrderID: order, Kind: kind, Code: "5.1.1"})
 		}
 	}
-	for _, messages := range [][]any{events, answers} { // in this order: an answer needs its mail
-		most := 3 // mails, contacts, and what is saved
+	for _, messages := range [][]any{events, answers, bounces} { // in this order: an answer needs its mail
+		most := 3 // mails, contacts, and what is saved of one and the other
 		if n := asked.During(func() { batch(t, pool, messages...) }); n > most {
 			t.Errorf("%d of %T: %d statements, want %d at most", len(messages), messages[0], n, most)
 		}
@@ -141,12 +145,16 @@ func drawMail(r *rapid.T) mailer.Mail {
 	times := rapid.Custom(func(r *rapid.T) time.Time { return time.UnixMicro(rapid.Int64Range(1, 4e15).Draw(r, "µs")).UTC() })
 	m := mailer.Mail{
 		OrderID: uuid.NewString(), UserID: texts.Draw(r, "user"), Kind: rapid.SampledFrom(mailer.Kinds()).Draw(r, "kind"),
-		State:     rapid.SampledFrom([]mailer.State{mailer.Waiting, mailer.Sent, mailer.Undeliverable, mailer.Skipped}).Draw(r, "state"),
+		State:     rapid.SampledFrom([]mailer.State{mailer.Waiting, mailer.Sent, mailer.Undeliverable, mailer.Skipped, mailer.Bounced}).Draw(r, "state"),
+		Code:      texts.Draw(r, "code"),
 		CreatedAt: times.Draw(r, "created"), UpdatedAt: times.Draw(r, "updated"),
 		Data: mailer.Data{
 			DiscountAmount: rapid.Int64().Draw(r, "discount"), PaymentAmount: rapid.Int64().Draw(r, "payment"), Currency: texts.Draw(r, "currency"),
 			Reason: texts.Draw(r, "reason"), Carrier: texts.Draw(r, "carrier"), TrackingNumber: texts.Draw(r, "tracking"), At: times.Draw(r, "at"),
 		},
+	}
+	if rapid.Bool().Draw(r, "went to an address") {
+		m.AddressSince = times.Draw(r, "since")
 	}
 	for range rapid.IntRange(0, 3).Draw(r, "items") {
 		m.Data.Items = append(m.Data.Items, mailer.Item{ProductName: texts.Draw(r, "product"), Quantity: rapid.Int32().Draw(r, "quantity"), ProductPrice: rapid.Int64().Draw(r, "price")})
@@ -166,7 +174,7 @@ func TestRoundTrip(t *testing.T) {
 		}
 		second := saveAndLoad(r, pool, first)
 		for key, m := range second.Mails.All() {
-			m.State, m.UpdatedAt = mailer.Sent, noon
+			m.State, m.Code, m.AddressSince, m.UpdatedAt = mailer.Bounced, "5.1.1", noon.Add(-time.Hour), noon
 			second.Mails.Put(key, m)
 		}
 		saveAndLoad(r, pool, second)
@@ -230,6 +238,13 @@ func TestContactsKeepTheNewest(t *testing.T) {
 	got, err := store.Contacts(t.Context(), pool, []string{"kim", "lee", "park", "nobody"})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for id, c := range got { // drawn by the database
+		if c.Since.IsZero() {
+			t.Errorf("%s has had the address since never", id)
+		}
+		c.Since = time.Time{}
+		got[id] = c
 	}
 	want := map[string]store.Contact{"kim": {Email: "second@example.com", Name: "김", Language: "ko"}, "lee": {Email: "lee@example.com"}}
 	if diff := cmp.Diff(want, got); diff != "" {
