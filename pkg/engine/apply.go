@@ -146,9 +146,12 @@ func (e *Engine[W]) emit(records []outbox.Record, s *subject, it *item, now time
 		}
 		s.emitted++
 		eventType := string(em.Message.ProtoReflect().Descriptor().FullName())
-		payload, err := proto.Marshal(em.Message)
-		if err != nil {
-			return nil, fmt.Errorf("encode %s: %w", eventType, err)
+		var payload []byte
+		if !em.Erased {
+			var err error
+			if payload, err = proto.Marshal(em.Message); err != nil {
+				return nil, fmt.Errorf("encode %s: %w", eventType, err)
+			}
 		}
 		id, err := uuid.Parse(em.ID)
 		if err != nil {
@@ -161,7 +164,7 @@ func (e *Engine[W]) emit(records []outbox.Record, s *subject, it *item, now time
 		}
 		records = append(records, outbox.Record{
 			Topic: e.cfg.Kafka.Topic(flow.Topic(eventType)), Key: s.id,
-			EventID: id, Seq: s.emitted, Headers: envelope.Headers(), Payload: payload,
+			EventID: id, Seq: s.emitted, Headers: envelope.Headers(), Payload: payload, Null: em.Erased,
 		})
 	}
 	return records, nil

@@ -45,7 +45,10 @@ func (e *Engine[W]) arrive(record *kgo.Record, topic string, s slot) *arrival {
 		a.skip = true
 		return a
 	}
-	a.decode(e.cfg.Definition.Listens())
+	a.open()
+	if a.err == nil {
+		a.msg, a.err = e.message(a)
+	}
 	switch {
 	case a.err != nil:
 	case otherVersion:
@@ -58,7 +61,8 @@ func (e *Engine[W]) arrive(record *kgo.Record, topic string, s slot) *arrival {
 	return a
 }
 
-func (a *arrival) decode(raw bool) {
+// open reads the envelope.
+func (a *arrival) open() {
 	a.envelope, a.err = kafka.ParseEnvelope(a.record)
 	if s := a.envelope.Subject; s == "" || s != storable(s) || len(s) > longestSubject {
 		// Nothing usable says what it is about; parked under its own place, it holds up nobody.
@@ -80,13 +84,25 @@ func (a *arrival) decode(raw bool) {
 	}
 	if a.err != nil {
 		a.known = a.known && !a.envelope.Time.IsZero()
-		return
 	}
-	if raw {
-		a.msg = a.rawRecord()
-		return
+}
+
+// message is the input that the value of an arrival is. Null is not an empty message: it is one of its own, for those
+// services that take it, and for the others it is nothing they could understand.
+func (e *Engine[W]) message(a *arrival) (any, error) {
+	if e.cfg.Definition.Listens() {
+		return a.rawRecord(), nil
 	}
-	a.msg, a.err = decodeMessage(a.envelope.Type, a.envelope.Subject, a.record.Value)
+	if a.record.Value == nil {
+		if erased, taken := e.cfg.Definition.Erased(a.envelope.Type, a.envelope.Subject); taken {
+			return erased, nil
+		}
+	}
+	m, err := decodeMessage(a.envelope.Type, a.envelope.Subject, a.record.Value)
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // longestSubject is far above any id, and below what an index entry of PostgreSQL can hold.

@@ -106,7 +106,11 @@ func (e *Engine[W]) enter(batch []*arrival) *entry {
 		x.entered = make(map[[16]byte]bool, len(x.all))
 		enterInbox(&x.batch, x.all, x.entered)
 	}
-	x.locked = lockSubjects(&x.batch, from)
+	if e.cfg.SideBySide {
+		x.locked = lookAtSubjects(&x.batch, from)
+	} else {
+		x.locked = lockSubjects(&x.batch, from)
+	}
 	return x
 }
 

@@ -49,6 +49,10 @@ type Config[W any] struct {
 	// NoInbox is for services whose own rows recognise a repeated event (the gateway's timeline has
 	// the event id as its key, the mailer one row per order and kind).
 	NoInbox bool
+	// SideBySide is for services to which each event is a fact of its own (an archive): two events of one subject may
+	// be decided on at the same moment, so there is no row per subject, and none is locked. Their decisions on
+	// events emit nothing and ask for no calls. What is parked still waits in its order.
+	SideBySide bool
 
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
@@ -131,6 +135,9 @@ func New[W any](cfg Config[W]) (*Engine[W], error) {
 			}
 		}
 	}
+	if err := sideBySide(cfg); err != nil {
+		return nil, err
+	}
 	if t := cfg.Tuning.withDefaults(); t.CallLease <= t.CallTimeout {
 		return nil, fmt.Errorf("engine: CallLease %s must be longer than CallTimeout %s, or no call could be sent within its claim", t.CallLease, t.CallTimeout)
 	}
@@ -149,6 +156,19 @@ func New[W any](cfg Config[W]) (*Engine[W], error) {
 	e.worker = newWorker(e)
 	e.consumer = newConsumer(e)
 	return e, nil
+}
+
+// sideBySide refuses a service whose events need a number or a cause: both are kept in the subject's row.
+func sideBySide[W any](cfg Config[W]) error {
+	if !cfg.SideBySide {
+		return nil
+	}
+	for _, edge := range cfg.Definition.Topology().Edges {
+		if edge.Kind == flow.KindEvent && len(edge.Emits)+len(edge.Calls) > 0 {
+			return fmt.Errorf("engine: %s emits events or asks for calls, which needs its subject's row: not with SideBySide", edge.Func)
+		}
+	}
+	return nil
 }
 
 // Run works until ctx ends, then stops in order: the command lane finishes what it has taken, the

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/quadrille-io/quadrille/pkg/fault"
+	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/pkg/kafka"
 	couponv1 "github.com/quadrille-io/quadrille/proto/quadrille/coupon/v1"
 	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
@@ -33,6 +34,7 @@ func FuzzArrival(f *testing.F) {
 		}
 		f.Add(string(m.ProtoReflect().Descriptor().FullName()), "0190a3a0-0000-7000-8000-000000000001", "o", "o", "", value)
 	}
+	f.Add("quadrille.member.v1.MemberChanged", "0190a3a0-0000-7000-8000-000000000001", "o", "o", "", []byte(nil))
 	f.Add("google.protobuf.Any", "0190a3a0-0000-7000-8000-000000000001", "o", "o", "", []byte{})
 	f.Add("quadrille.order.v2.OrderCreated", "0190a3a0-0000-7000-8000-000000000001", "o", "o", "", []byte{0x0a, 0x01, 'o'})
 	f.Add("quadrille.order.v1.OrderCreated", "", "\x00", "\xff", "\x00\xff", []byte{0xff})
@@ -51,7 +53,9 @@ func FuzzArrival(f *testing.F) {
 		}}
 		for _, raw := range []bool{false, true} {
 			a := &arrival{record: record, topic: "order.v1"}
-			a.decode(raw)
+			if a.open(); a.err == nil {
+				a.msg, a.err = deciding(raw).message(a)
+			}
 			for _, text := range []string{a.envelope.Subject, a.envelope.Correlation, a.envelope.Causation, a.envelope.TraceParent} {
 				if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
 					t.Fatalf("PostgreSQL cannot hold %q", text)
@@ -66,11 +70,29 @@ func FuzzArrival(f *testing.F) {
 			case a.err == nil && (!a.known || a.envelope.Subject != subject):
 				t.Fatalf("to be decided about %q under the lock of %q, its id known: %v", subject, a.envelope.Subject, a.known)
 			}
-			if m, is := a.msg.(proto.Message); is {
+			switch m := a.msg.(type) {
+			case proto.Message:
 				aboutItself(t, m, eventType, subject)
+			case flow.Erased[*memberv1.MemberChanged]:
+				if value != nil || m.SubjectID != subject || eventType != "quadrille.member.v1.MemberChanged" {
+					t.Fatalf("%q of %q erases %q", value, eventType, m.SubjectID)
+				}
 			}
 		}
 	})
+}
+
+// deciding is an engine of a service that takes an event and its null value, or of one that listens.
+func deciding(listens bool) *Engine[struct{}] {
+	type w = struct{}
+	handlers := []*flow.Handler[w]{
+		flow.On(func(*w, *memberv1.MemberChanged, flow.Meta) []flow.Event { return nil }),
+		flow.OnErased(func(*w, flow.Erased[*memberv1.MemberChanged], flow.Meta) []flow.Event { return nil }),
+	}
+	if listens {
+		handlers = []*flow.Handler[w]{flow.Listen([]string{"order.v1"}, func(*w, flow.Record, flow.Meta) []flow.Event { return nil })}
+	}
+	return &Engine[w]{cfg: Config[w]{Definition: flow.Service("mailer", handlers...)}}
 }
 
 // aboutItself checks that a decoded message is of its type and about its envelope's subject.

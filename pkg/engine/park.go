@@ -48,7 +48,9 @@ func (e *Engine[W]) queueFailures(batch *pg.Batch, failed []*arrival, now time.T
 		types = append(types, storable(a.envelope.Type))
 		prints, texts = append(prints, fault.Fingerprint(a.err)), append(texts, storable(a.err.Error()))
 	}
-	batch.Queue("park subjects", `UPDATE subject SET parked = true WHERE id = ANY($1)`, subjects)
+	batch.Queue("park subjects", `
+		INSERT INTO subject (id, parked) SELECT id, true FROM unnest($1::text[]) AS id ORDER BY id
+		ON CONFLICT (id) DO UPDATE SET parked = true`, subjects)
 	batch.Queue("keep failures", `
 		INSERT INTO failure (subject, event_id, event_type, fingerprint, error, failed_at, next_retry_at)
 		SELECT *, $6::timestamptz, $7::timestamptz

@@ -35,7 +35,7 @@ func (e *Engine[W]) Published(ctx context.Context, eventID string, at Place) (fl
 	}
 	envelope, err := kafka.ParseEnvelope(record)
 	if err != nil || envelope.ID != eventID || envelope.Source != "/quadrille/"+e.cfg.Definition.Name() ||
-		!e.cfg.Definition.Publishes(envelope.Type) {
+		!e.cfg.Definition.Publishes(envelope.Type) || e.cfg.Definition.MayErase(envelope.Type) {
 		return flow.Resend{}, fault.NotFound()
 	}
 	message, err := decodeMessage(envelope.Type, envelope.Subject, record.Value)

@@ -100,17 +100,44 @@ func lockSubjects(b *pg.Batch, from origins) *locked {
 	return l
 }
 
-// locked is what the statements of lockSubjects have brought once they were sent.
+// lookAtSubjects is lockSubjects for services whose decisions on a subject's events may be made side by side: it makes no
+// rows and locks only those that are there, which are the subjects that are or were parked.
+func lookAtSubjects(b *pg.Batch, from origins) *locked {
+	ids := slices.Sorted(maps.Keys(from))
+	l := &locked{subjects: make(map[string]*subject, len(ids)), loose: true}
+	for _, id := range ids {
+		o := from[id]
+		l.subjects[id] = &subject{id: id, root: o.root, trace: o.trace, stored: chain{root: o.root}}
+	}
+	if len(ids) > 0 {
+		b.Queue("look at subjects", `
+			SELECT id, parked FROM subject WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`, ids).
+			Query(func(rows pgx.Rows) error {
+				var id string
+				var parked bool
+				_, err := pgx.ForEachRow(rows, []any{&id, &parked}, func() error {
+					l.subjects[id].parked = parked
+					return nil
+				})
+				return err
+			})
+	}
+	b.Queue("read the clock", `SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error { return row.Scan(&l.now) })
+	return l
+}
+
+// locked is what the statements of lockSubjects or lookAtSubjects have brought once they were sent.
 type locked struct {
 	subjects    map[string]*subject
 	now         time.Time
 	made, found int64
+	loose       bool // rows need not be there
 }
 
 // result is the subjects and the time. Nothing but the count tells a row that was made here from one whose xmin only
 // looks so: transaction numbers come round after four billion. The next try has another number.
 func (l *locked) result() (map[string]*subject, time.Time, error) {
-	if l.made+l.found != int64(len(l.subjects)) {
+	if !l.loose && l.made+l.found != int64(len(l.subjects)) {
 		return nil, l.now, fmt.Errorf("lock %d subjects: %d were made and %d found", len(l.subjects), l.made, l.found)
 	}
 	return l.subjects, l.now.UTC(), nil

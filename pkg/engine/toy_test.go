@@ -60,6 +60,11 @@ type hold struct {
 
 func (c hold) Subject() string { return c.order }
 
+// delist erases a product.
+type delist struct{ product string }
+
+func (c delist) Subject() string { return c.product }
+
 // expire is a hold's deadline, labelled the answer of the label printer.
 type expire struct{ order string }
 
@@ -89,7 +94,9 @@ func (b *toy) definition() *flow.Definition[world] {
 		cancelled, completed,
 		flow.On(b.onOrderCouponWaived).Calls("label"),
 		flow.On(b.onOrderCancelRequested, ofSomebody),
+		flow.OnErased(b.onOrderErased),
 		flow.OnCommand(b.onRestock).Emits(&stockv1.StockRestocked{}),
+		flow.OnCommand(b.onDelist).Erases(&stockv1.ProductListed{}),
 		flow.OnCommand(b.onHold).Emits(&stockv1.StockDecreased{}).Calls("label"),
 		flow.OnAnswer(b.onLabelled).Emits(&stockv1.LowStockReached{}),
 		flow.OnDeadline(b.onExpire).Emits(&stockv1.StockIncreased{}),
@@ -187,6 +194,15 @@ func (b *toy) onRestock(w *world, c restock, _ flow.Meta) (flow.Reply, []flow.Ev
 	w.products.Put(c.product, left+c.pieces)
 	return flow.Reply{Status: http.StatusOK, Body: map[string]int64{"pieces": left + c.pieces}},
 		[]flow.Event{&stockv1.StockRestocked{ProductId: c.product, Quantity: c.pieces, Available: left + c.pieces}}
+}
+
+func (b *toy) onDelist(_ *world, c delist, _ flow.Meta) (flow.Reply, []flow.Event) {
+	return flow.Reply{Status: http.StatusNoContent}, []flow.Event{flow.Erase(&stockv1.ProductListed{ProductId: c.product})}
+}
+
+func (b *toy) onOrderErased(w *world, e flow.Erased[*orderv1.OrderCreated], _ flow.Meta) []flow.Event {
+	w.orders.Put(e.SubjectID, reservation{state: "erased"})
+	return nil
 }
 
 func (b *toy) onHold(w *world, c hold, m flow.Meta) (flow.Reply, []flow.Event) {

@@ -189,7 +189,8 @@ func (h *Host[W]) openDatabase(ctx context.Context) error {
 func (h *Host[W]) kafka() kafka.Config {
 	return kafka.Config{
 		Brokers: h.Config.Brokers, Prefix: h.Config.TopicPrefix, Partitions: h.Config.Partitions,
-		IgnoreAdded: h.Config.IgnoreAddedPartitions, Create: h.Config.CreateTopics, Durability: h.Config.Durability, Options: h.Config.KafkaOptions,
+		IgnoreAdded: h.Config.IgnoreAddedPartitions, Create: h.Config.CreateTopics,
+		Compacted: h.parts.Definition.Topology().Compacted(), Durability: h.Config.Durability, Options: h.Config.KafkaOptions,
 	}
 }
 

@@ -34,6 +34,9 @@ type Config struct {
 	// Create lets a service create its own topic where it is missing: for development. In production
 	// the topics are made from deploy/topics.yaml.
 	Create bool
+	// Compacted are those of a service's own topics, without Prefix, that keep the last event of each key, and none where
+	// that is null. Unless Durability is "single", others are refused: they would forget, or never forget.
+	Compacted []string
 	// Durability is "single" where one broker is enough (development); anything else requires
 	// replication 3 and min.insync.replicas 2 of every topic at start.
 	Durability string
@@ -102,7 +105,11 @@ func create(ctx context.Context, admin *kadm.Client, c Config, own []string) err
 		replication = -1
 	}
 	for _, t := range own {
-		_, err := admin.CreateTopic(ctx, c.partitions(), replication, nil, c.Topic(t))
+		var configs map[string]*string
+		if slices.Contains(c.Compacted, t) {
+			configs = map[string]*string{"cleanup.policy": new("compact")}
+		}
+		_, err := admin.CreateTopic(ctx, c.partitions(), replication, configs, c.Topic(t))
 		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 			return fmt.Errorf("create topic %s: %w", c.Topic(t), err)
 		}
@@ -133,14 +140,14 @@ func lookup(ctx context.Context, admin *kadm.Client, c Config, names []string) (
 		ids[name] = TopicID(d.ID)
 	}
 	if c.Durability != "single" {
-		return ids, durable(ctx, admin, details, names)
+		return ids, durable(ctx, admin, c, details, names)
 	}
 	return ids, nil
 }
 
 // durable refuses topics on which an acknowledged event could be lost with one machine: acks=all is
 // only as good as the number of copies it waits for.
-func durable(ctx context.Context, admin *kadm.Client, details kadm.TopicDetails, names []string) error {
+func durable(ctx context.Context, admin *kadm.Client, c Config, details kadm.TopicDetails, names []string) error {
 	configs, err := admin.DescribeTopicConfigs(ctx, names...)
 	if err != nil {
 		return fmt.Errorf("describe topics: %w", err)
@@ -149,14 +156,19 @@ func durable(ctx context.Context, admin *kadm.Client, details kadm.TopicDetails,
 		if rc.Err != nil {
 			return fmt.Errorf("describe topic %s: %w", rc.Name, rc.Err)
 		}
-		minISR := 1
+		minISR, cleanup := 1, "delete"
 		for _, kv := range rc.Configs {
-			if kv.Key == "min.insync.replicas" {
-				minISR, err = strconv.Atoi(kv.MaybeValue())
-				if err != nil {
+			switch kv.Key {
+			case "min.insync.replicas":
+				if minISR, err = strconv.Atoi(kv.MaybeValue()); err != nil {
 					return fmt.Errorf("topic %s: min.insync.replicas: %w", rc.Name, err)
 				}
+			case "cleanup.policy":
+				cleanup = kv.MaybeValue()
 			}
+		}
+		if slices.ContainsFunc(c.Compacted, func(t string) bool { return c.Topic(t) == rc.Name }) && cleanup != "compact" {
+			return fmt.Errorf("topic %s has cleanup.policy %s; compact is needed: it keeps the last event of each key, and erases what was erased", rc.Name, cleanup)
 		}
 		for _, p := range slices.SortedFunc(maps.Values(details[rc.Name].Partitions), byPartition) {
 			if len(p.Replicas) < 3 || minISR < 2 {

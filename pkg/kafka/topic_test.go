@@ -298,3 +298,33 @@ func TestRecreatedTopicHasAnotherID(t *testing.T) {
 		t.Errorf("three lives of a topic had the ids %v", seen)
 	}
 }
+
+// The topic of a state is made compacted, and elsewhere than in development one that is not is refused.
+func TestReadyOfACompactedTopic(t *testing.T) {
+	t.Parallel()
+	c := config(t)
+	c.Create, c.Compacted = true, []string{"member.v1"}
+	if _, err := kafka.Ready(soon(t), client(t, c), c, []string{"member.v1", "order.v1"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	configs, err := kadm.NewClient(client(t, c)).DescribeTopicConfigs(t.Context(), c.Topic("member.v1"), c.Topic("order.v1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	policies := map[string]string{}
+	for _, rc := range configs {
+		for _, kv := range rc.Configs {
+			if kv.Key == "cleanup.policy" {
+				policies[strings.TrimPrefix(rc.Name, c.Prefix)] = kv.MaybeValue()
+			}
+		}
+	}
+	if policies["member.v1"] != "compact" || policies["order.v1"] == "compact" {
+		t.Errorf("made with %v", policies)
+	}
+	c.Durability, c.Compacted = "replicated", []string{"order.v1"}
+	_, err = kafka.Ready(soon(t), client(t, c), c, []string{"order.v1"}, nil)
+	if want := "topic " + c.Topic("order.v1") + " has cleanup.policy delete; compact is needed"; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
+	}
+}

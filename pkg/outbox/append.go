@@ -60,7 +60,10 @@ func arrays(records []Record) []any {
 		ids[i], seqs[i] = pgtype.UUID{Bytes: r.EventID, Valid: true}, r.Seq
 		headers[i] = encodeHeaders(make([]byte, 0, 512), r.Headers)
 		payloads[i] = r.Payload
-		if r.Payload == nil {
+		switch {
+		case r.Null:
+			payloads[i] = nil
+		case r.Payload == nil:
 			payloads[i] = []byte{} // a nil slice would be NULL; an empty message is a message
 		}
 	}

@@ -23,6 +23,8 @@ type Record struct {
 	Headers []Header
 	// Payload is the record's value, at most 900,000 bytes.
 	Payload []byte
+	// Null says that the value is null, which is not an empty one: a compacted topic then forgets the key.
+	Null bool
 }
 
 // Header is a Kafka record header with a text value.

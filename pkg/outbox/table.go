@@ -110,7 +110,7 @@ func campaign(ctx context.Context, conn *pgx.Conn) (won bool, oldest uuid.UUID, 
 // payload that is stored out of line, so rows beyond the bound cost nothing.
 const readOldest = `
 SELECT id, topic, key, event_id, headers, payload
-FROM (SELECT *, sum(octet_length(payload) + octet_length(headers) + octet_length(key) + $2::int)
+FROM (SELECT *, sum(coalesce(octet_length(payload), 0) + octet_length(headers) + octet_length(key) + $2::int)
                 OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) AS bytes
       FROM (SELECT id, topic, key, event_id, headers, payload FROM outbox ORDER BY id LIMIT $1) AS oldest) AS measured
 WHERE bytes <= $3
