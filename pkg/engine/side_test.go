@@ -88,4 +88,3 @@ func TestOnlyWhoEmitsNothingDecidesSideBySide(t *testing.T) {
 		t.Errorf("a service that emits was taken: %v", err)
 	}
 }
-

@@ -58,6 +58,12 @@ var poisonMutants = []Mutant{
 		Proof: test(engineTests, "TestAReplayRacingWithArrivalsStrandsNothing"),
 	},
 	{
+		Name: "a subject whose events are decided side by side is never seen to be parked", Lines: []string{"18"}, Kind: "I",
+		Rule:  "parked subjects are looked for, whether or not others have a row",
+		Edits: []Edit{{subjects, "				l.subjects[id].parked = parked\n", ""}},
+		Proof: test(engineTests, "TestDecisionsSideBySideLeaveNoRowPerSubject"),
+	},
+	{
 		Name: "a batch that saw a parked subject queues its event without the lock", Lines: []string{"18"}, Kind: "P",
 		Rule:  "who queues an event holds its subject's lock",
 		Edits: []Edit{{subjects, "pg_current_xact_id()::xid ORDER BY id FOR NO KEY UPDATE", "pg_current_xact_id()::xid ORDER BY id"}},
