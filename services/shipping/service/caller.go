@@ -42,8 +42,16 @@ func decode[B any](call engine.Call) (B, error) {
 func (c *caller) outcome(b carrier.Booking) shipping.Outcome {
 	return shipping.Outcome{
 		State: shipping.Parcel(b.State), Carrier: c.carrier.Name(), BookingID: b.BookingID,
-		TrackingNumber: b.TrackingNumber, Reason: b.Reason,
+		TrackingNumber: b.TrackingNumber, Reason: b.Reason, Checkpoints: checkpoints(b),
 	}
+}
+
+func checkpoints(b carrier.Booking) []shipping.Checkpoint {
+	var all []shipping.Checkpoint
+	for _, c := range b.Checkpoints {
+		all = append(all, shipping.Checkpoint(c))
+	}
+	return all
 }
 
 // timedOut says that a request was sent and the answer did not come in time.
@@ -72,8 +80,12 @@ func (c *caller) book(ctx context.Context, call engine.Call) (flow.Command, erro
 	if err != nil {
 		return nil, err
 	}
+	problem := address.Problem()
 	if !found {
-		return withoutAddress(body.OrderID, call.Attempt), nil
+		problem = "no_address"
+	}
+	if problem != "" {
+		return withoutAddress(body.OrderID, problem, call.Attempt), nil
 	}
 	made, err := c.carrier.Book(ctx, request(body, address))
 	switch {
@@ -86,14 +98,14 @@ func (c *caller) book(ctx context.Context, call engine.Call) (flow.Command, erro
 	}
 }
 
-// withoutAddress is the outcome for an address that was deleted after the order was completed. On the first
-// try nothing was sent, so nothing is booked. Later a paused worker may still send what it had read:
-// Unknown leads to closing the key.
-func withoutAddress(orderID string, attempt int) shipping.Booked {
+// withoutAddress is the outcome for an address that no parcel can be sent to, or that was deleted after the order was
+// completed. On the first try nothing was sent, so nothing is booked. Later a paused worker may still send what it had
+// read, another address maybe: Unknown leads to closing the key.
+func withoutAddress(orderID, problem string, attempt int) shipping.Booked {
 	if attempt > 1 {
 		return shipping.Booked{OrderID: orderID, Outcome: shipping.Outcome{State: shipping.ParcelUnknown}}
 	}
-	return shipping.Booked{OrderID: orderID, Outcome: shipping.Outcome{State: shipping.ParcelRefused, Reason: "no_address"}}
+	return shipping.Booked{OrderID: orderID, Outcome: shipping.Outcome{State: shipping.ParcelRefused, Reason: problem}}
 }
 
 func request(body shipping.BookCall, a shipping.Address) carrier.BookRequest {

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/quadrille-io/quadrille/pkg/web"
 	"github.com/quadrille-io/quadrille/services/shipping"
 	"github.com/quadrille-io/quadrille/services/shipping/carrier"
+	"github.com/quadrille-io/quadrille/services/shipping/carrier/tracker"
 	"github.com/quadrille-io/quadrille/services/shipping/internal/store"
 )
 
@@ -22,33 +24,20 @@ type edge struct {
 	host *host.Host[shipping.World]
 	// carriers by their names in webhook paths.
 	carriers map[string]carrier.Carrier
+	follower *follower
 }
 
-func routes(carriers ...carrier.Carrier) host.Routes[shipping.World] {
+func routes(f *follower, carriers ...carrier.Carrier) host.Routes[shipping.World] {
 	return func(e *echo.Echo, h *host.Host[shipping.World]) {
-		edge := edge{host: h, carriers: map[string]carrier.Carrier{}}
+		edge := edge{host: h, carriers: map[string]carrier.Carrier{}, follower: f}
 		for _, c := range carriers {
 			edge.carriers[c.Name()] = c
 		}
+		f.attach(h)
 		e.GET("/api/v1/orders/:orderId/shipment", edge.getShipment, web.Auth(h.Verifier))
 		// No token: the signature says who calls.
 		e.POST("/webhooks/shipping/:carrier", edge.webhook)
 	}
-}
-
-// shipmentView is GET /api/v1/orders/{orderId}/shipment.
-type shipmentView struct {
-	OrderID        string         `json:"orderId"`
-	Carrier        *string        `json:"carrier"`
-	TrackingNumber *string        `json:"trackingNumber"`
-	Status         string         `json:"status"`
-	History        []trackingView `json:"history"`
-}
-
-// trackingView is one line of the tracking history, oldest first.
-type trackingView struct {
-	Status string    `json:"status"`
-	At     time.Time `json:"at"`
 }
 
 func (e edge) getShipment(c echo.Context) error {
@@ -56,39 +45,27 @@ func (e edge) getShipment(c echo.Context) error {
 	if uuid.Validate(id) != nil {
 		return fault.NotFound()
 	}
-	s, found, err := store.ShipmentOf(c.Request().Context(), e.host.Pool, id, web.Caller(c).Subject)
+	ctx := c.Request().Context()
+	s, found, err := e.shipmentFor(ctx, web.Caller(c), id)
 	if err != nil {
 		return err
 	}
 	if !found {
 		return fault.NotFound()
 	}
-	return c.JSON(http.StatusOK, viewOf(s))
+	lines, err := store.History(ctx, e.host.Pool, id)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, viewOf(s, lines))
 }
 
-// viewOf shows a shipment. What goes on between us and the carrier (asking, closing a key, stopping) is not
-// the customer's: until it is known, a parcel is being prepared, or still is what it was.
-func viewOf(s shipping.Shipment) shipmentView {
-	v := shipmentView{OrderID: s.OrderID, History: []trackingView{{Status: "PREPARING", At: s.CreatedAt}}}
-	if s.TrackingNumber != "" {
-		v.Carrier, v.TrackingNumber = &s.Carrier, &s.TrackingNumber
+// shipmentFor is an order's shipment, for its owner or an operator; for anybody else there is none.
+func (e edge) shipmentFor(ctx context.Context, caller web.Identity, orderID string) (shipping.Shipment, bool, error) {
+	if caller.Is(web.RoleOperator) {
+		return store.Shipment(ctx, e.host.Pool, orderID)
 	}
-	add := func(status string, at time.Time) {
-		if !at.IsZero() {
-			v.History = append(v.History, trackingView{Status: status, At: at})
-		}
-	}
-	add("PREPARED", s.PreparedAt)
-	add("DISPATCHED", s.DispatchedAt)
-	add("DELIVERED", s.DeliveredAt)
-	switch {
-	case s.State == shipping.Cancelled, s.State == shipping.Failed:
-		add(string(s.State), s.UpdatedAt)
-	case s.Tracking == shipping.TrackLost, s.Tracking == shipping.TrackSentBack:
-		add(string(s.Tracking), s.UpdatedAt)
-	}
-	v.Status = v.History[len(v.History)-1].Status
-	return v
+	return store.ShipmentOf(ctx, e.host.Pool, orderID, caller.Subject)
 }
 
 // webhook takes what a carrier has to say of a parcel. The webhook is a hint: how the parcel stands is asked
@@ -98,6 +75,9 @@ func viewOf(s shipping.Shipment) shipmentView {
 // An unknown parcel is answered 404 before there is a command: a kept answer would be given again when the
 // carrier tries later, and by then the parcel may be known.
 func (e edge) webhook(c echo.Context) error {
+	if name := c.Param("carrier"); e.follower.callbacks != nil && name == tracker.Name {
+		return e.callback(c)
+	}
 	from, known := e.carriers[c.Param("carrier")]
 	if !known {
 		return fault.NotFound()
@@ -134,6 +114,34 @@ func (e edge) webhook(c echo.Context) error {
 		Member: "webhook/" + from.Name(), Key: event.ID,
 		Command: shipping.Track{OrderID: s.OrderID, Outcome: shipping.Outcome{
 			State: shipping.Parcel(stands.State), Carrier: from.Name(), BookingID: event.BookingID, TrackingNumber: stands.TrackingNumber,
+			Checkpoints: checkpoints(stands),
 		}},
 	}, "")
+}
+
+// hintPause is how soon after a parcel was asked about a hint may have it asked about again.
+const hintPause = 5 * time.Second
+
+// callback takes an aggregator's word that there is news of a parcel. It says nothing else, and wants to be answered
+// within a second, so the parcel is only noted as due; the follower asks. Once noted, the answer is 202.
+func (e edge) callback(c echo.Context) error {
+	body, err := web.Body(c)
+	if err != nil {
+		return err
+	}
+	parcel, err := e.follower.callbacks.Verify(c.QueryParams(), body, time.Now())
+	switch {
+	case errors.Is(err, carrier.ErrSignature):
+		return fault.Of(fault.CodeInvalidSignature, "")
+	case err != nil:
+		return fault.Invalid(fault.FieldError{Code: fault.CodeInvalidField, Detail: "The callback is not understood."})
+	}
+	due, err := store.Hint(c.Request().Context(), e.host.Pool, parcel.OrderID, hintPause)
+	if err != nil {
+		return err
+	}
+	if due {
+		e.follower.hurry()
+	}
+	return c.NoContent(http.StatusAccepted)
 }

@@ -11,11 +11,11 @@
 //	GET  /v1/bookings?reference&limit  newest first
 //	POST /v1/voids {key}               200 voided, or the booking if the key was used
 //	POST /v1/bookings/{id}/cancel      200 cancelled · 409 the booking as it stands: on its way
-//	POST /v1/bookings/{id}/advance {to: dispatched|delivered|lost}   200 · 409
+//	POST /v1/bookings/{id}/advance {to: dispatched|out_for_delivery|delivered|lost|returned}   200 · 409
 //	GET|POST /faults                   see package outage (none, down, cut, slow, timeout)
 //
-// A booked parcel is dispatched after Config.DispatchDelay. Every dispatch,
-// delivery and loss is told to Config.WebhookURL until a 2xx takes it.
+// A booked parcel is dispatched after Config.DispatchDelay. Every state
+// from then on is told to Config.WebhookURL until a 2xx takes it.
 //
 // Addresses with a meaning: see the Postal constants.
 package carrier

@@ -133,11 +133,11 @@ func (s *Server) postAdvance(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch body.To {
-	case Dispatched, Delivered, Lost:
+	case Dispatched, InVan, Delivered, Lost, Returned:
 		b, err := s.register.advance(r.PathValue("id"), body.To)
 		write(w, b, err, false)
 	default:
-		answer.Refuse(w, http.StatusUnprocessableEntity, "invalid_request", "to must be dispatched, delivered or lost")
+		answer.Refuse(w, http.StatusUnprocessableEntity, "invalid_request", "to must be dispatched, out_for_delivery, delivered, lost or returned")
 	}
 }
 

@@ -19,8 +19,10 @@ const (
 	Voided     = "voided"
 	Cancelled  = "cancelled"
 	Dispatched = "dispatched"
+	InVan      = "out_for_delivery"
 	Delivered  = "delivered"
 	Lost       = "lost"
+	Returned   = "returned"
 )
 
 var (
@@ -41,6 +43,13 @@ type Booking struct {
 	CreatedAt      time.Time  `json:"createdAt"`
 	DispatchAt     *time.Time `json:"dispatchAt,omitempty"` // when it leaves by itself
 	UpdatedAt      time.Time  `json:"updatedAt"`
+	History        []Passed   `json:"history,omitempty"` // since it left, oldest first
+}
+
+// Passed is one state that a parcel on its way came to.
+type Passed struct {
+	Status string    `json:"status"`
+	At     time.Time `json:"at"`
 }
 
 // Webhook is the body of a notice to the merchant. It carries ids and the
@@ -49,7 +58,7 @@ type Webhook struct {
 	ID         string    `json:"id"` // the same in every repetition
 	BookingID  string    `json:"bookingId"`
 	Reference  string    `json:"reference"`
-	Status     string    `json:"status"` // dispatched, delivered or lost
+	Status     string    `json:"status"` // dispatched, out_for_delivery, delivered, lost or returned
 	OccurredAt time.Time `json:"occurredAt"`
 }
 
@@ -154,6 +163,8 @@ func (r *register) applyMove(m *moveEntry) error {
 	if m.WebhookID == "" {
 		return nil
 	}
+	// Copies of the booking are read outside the lock: what they have of the history is never changed.
+	p.History = append(p.History[:len(p.History):len(p.History)], Passed{m.State, m.At})
 	w := Webhook{ID: m.WebhookID, BookingID: p.BookingID, Reference: p.Reference, Status: m.State, OccurredAt: m.At}
 	r.untold[w.ID] = w
 	if r.notice != nil {
@@ -320,8 +331,9 @@ func (r *register) cancel(id string) (answer Booking, err error) {
 	return answer, err
 }
 
-// advance brings a parcel to dispatched, delivered or lost, through the states
-// between, each with its webhook. The state it has already is no error.
+// advance brings a parcel to dispatched, out for delivery, delivered, lost or
+// returned, by way of dispatched, each with its webhook. The state it has
+// already is no error.
 func (r *register) advance(id, to string) (answer Booking, err error) {
 	err = r.settle(func() error {
 		p, ok := r.byID[id]
@@ -333,7 +345,7 @@ func (r *register) advance(id, to string) (answer Booking, err error) {
 				return err
 			}
 		}
-		if p.State == Dispatched && to != Dispatched {
+		if p.State == Dispatched && to != Dispatched || p.State == InVan && to != Dispatched && to != InVan {
 			if err := r.move(p, to); err != nil {
 				return err
 			}

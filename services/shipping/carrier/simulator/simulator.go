@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/quadrille-io/quadrille/pkg/remote"
 	"github.com/quadrille-io/quadrille/services/shipping/carrier"
@@ -29,7 +30,10 @@ type Client struct {
 	secrets [][]byte
 }
 
-var _ carrier.Carrier = (*Client)(nil)
+var (
+	_ carrier.Carrier = (*Client)(nil)
+	_ carrier.Tracker = (*Client)(nil)
+)
 
 // New makes a client.
 func New(cfg Config) (*Client, error) {
@@ -125,7 +129,8 @@ func (c *Client) parcel(ctx context.Context, what string, call remote.Call) (car
 // states are the simulator's words.
 var states = map[string]carrier.State{
 	"voided": carrier.Voided, "refused": carrier.Refused, "booked": carrier.Booked, "cancelled": carrier.Cancelled,
-	"dispatched": carrier.Dispatched, "delivered": carrier.Delivered, "lost": carrier.Lost,
+	"dispatched": carrier.Dispatched, "out_for_delivery": carrier.OutForDelivery, "delivered": carrier.Delivered,
+	"lost": carrier.Lost, "returned": carrier.Returned,
 }
 
 // answer is any body the simulator sends.
@@ -134,9 +139,29 @@ type answer struct {
 	BookingID      string `json:"bookingId"`
 	TrackingNumber string `json:"trackingNumber"`
 	Reason         string `json:"reason"`
+	History        []struct {
+		Status string    `json:"status"`
+		At     time.Time `json:"at"`
+	} `json:"history"`
 	Error          struct {
 		Code string `json:"code"`
 	} `json:"error"`
+}
+
+// checkpoints leaves out what it does not know.
+func (a answer) checkpoints() []carrier.Checkpoint {
+	var all []carrier.Checkpoint
+	for _, h := range a.History {
+		if state := states[h.Status]; state.OnItsWay() && !h.At.IsZero() {
+			all = append(all, carrier.Checkpoint{Status: string(state), At: h.At})
+		}
+	}
+	return all
+}
+
+// Track implements carrier.Tracker: this carrier tells itself how its parcels stand.
+func (c *Client) Track(ctx context.Context, p carrier.Parcel) (carrier.Booking, error) {
+	return c.Status(ctx, p.BookingID)
 }
 
 func (c *Client) do(ctx context.Context, what string, call remote.Call) (carrier.Booking, error) {
@@ -154,7 +179,9 @@ func (c *Client) do(ctx context.Context, what string, call remote.Call) (carrier
 	numbered := a.BookingID != "" || state == carrier.Voided || state == carrier.Refused
 	switch {
 	case known && numbered:
-		return carrier.Booking{State: state, BookingID: a.BookingID, TrackingNumber: a.TrackingNumber, Reason: a.Reason}, nil
+		return carrier.Booking{
+			State: state, BookingID: a.BookingID, TrackingNumber: a.TrackingNumber, Reason: a.Reason, Checkpoints: a.checkpoints(),
+		}, nil
 	// The code and not the status alone: a wrong base URL or a proxy answers 404
 	// as well, and knows nothing of any parcel.
 	case got.Status == http.StatusNotFound && a.Error.Code == "booking_not_found":

@@ -17,7 +17,10 @@ import (
 )
 
 // Store loads and saves a shipping.World.
-type Store struct{}
+type Store struct {
+	// LookAfter is how long after the last news of a parcel the carrier is first asked for more, about; 0 is 10 min.
+	LookAfter time.Duration
+}
 
 // Load brings the orders' shipments, and of completed orders the addresses.
 func (Store) Load(ctx context.Context, tx *pg.Tx, in []flow.Input) (*shipping.World, error) {
@@ -73,9 +76,13 @@ func loadShipments(b *pg.Batch, w *shipping.World, orders []string) {
 	}
 }
 
-// Save writes shipments. No decision changes an address: members do, see [PutMembers].
-func (Store) Save(b *pg.Batch, w *shipping.World) error {
-	saveShipments(b, w.Shipments.Changed())
+// Save writes shipments, what was told of them, and which are asked about. No decision changes an address: members do, see
+// [PutMembers].
+func (st Store) Save(b *pg.Batch, w *shipping.World) error {
+	changed := w.Shipments.Changed()
+	saveShipments(b, changed)
+	saveHistory(b, w.History.Changed())
+	saveWatches(b, changed, st.LookAfter)
 	return nil
 }
 
