@@ -96,22 +96,20 @@ func lockSubjects(b *pg.Batch, from origins) *locked {
 				return rows.Err()
 			})
 	}
-	b.Queue("read the clock", `SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error { return row.Scan(&l.now) })
+	l.readClock(b)
 	return l
 }
 
 // lookAtSubjects is lockSubjects for services whose decisions on a subject's events may be made side by side: it makes no
 // rows and locks only those that are there, which are the subjects that are or were parked.
 func lookAtSubjects(b *pg.Batch, from origins) *locked {
-	ids := slices.Sorted(maps.Keys(from))
-	l := &locked{subjects: make(map[string]*subject, len(ids)), loose: true}
-	for _, id := range ids {
-		o := from[id]
+	l := &locked{subjects: make(map[string]*subject, len(from)), loose: true}
+	for id, o := range from {
 		l.subjects[id] = &subject{id: id, root: o.root, trace: o.trace, stored: chain{root: o.root}}
 	}
-	if len(ids) > 0 {
+	if len(from) > 0 {
 		b.Queue("look at subjects", `
-			SELECT id, parked FROM subject WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`, ids).
+			SELECT id, parked FROM subject WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`, slices.Collect(maps.Keys(from))).
 			Query(func(rows pgx.Rows) error {
 				var id string
 				var parked bool
@@ -122,7 +120,7 @@ func lookAtSubjects(b *pg.Batch, from origins) *locked {
 				return err
 			})
 	}
-	b.Queue("read the clock", `SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error { return row.Scan(&l.now) })
+	l.readClock(b)
 	return l
 }
 
@@ -132,6 +130,10 @@ type locked struct {
 	now         time.Time
 	made, found int64
 	loose       bool // rows need not be there
+}
+
+func (l *locked) readClock(b *pg.Batch) {
+	b.Queue("read the clock", `SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error { return row.Scan(&l.now) })
 }
 
 // result is the subjects and the time. Nothing but the count tells a row that was made here from one whose xmin only
