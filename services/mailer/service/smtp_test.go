@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"fmt"
 	"maps"
 	"net/mail"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
@@ -82,6 +84,44 @@ func TestNamesAddNoHeaders(t *testing.T) {
 		}
 		if strings.ContainsAny(m.Subject, "\r\n") || strings.Contains(m.HTML, "<b>") || !strings.Contains(m.Text, "thief@shop.example") {
 			t.Errorf("%q\n%s\n%s", m.Subject, m.Text, m.HTML)
+		}
+	}
+}
+
+// Two replicas share the work, and what comes again, to whichever of them, is mailed once: also what was mailed before a
+// replica was stopped and its part of the topics went to the other.
+func TestOneMailPerFactFromTwoReplicas(t *testing.T) {
+	t.Parallel()
+	r := prepare(t)
+	stop := r.start()
+	r.start()
+	const orders = 30
+	facts := func(order string) []proto.Message {
+		return []proto.Message{completed(order, "kim"), &shippingv1.ShipmentDispatched{
+			OrderId: order, UserId: "kim", Carrier: "simulator", TrackingNumber: "SIM1", DispatchedAt: timestamppb.Now(),
+		}}
+	}
+	name := func(i int) string { return fmt.Sprintf("order-%02d", i) }
+	for i := range orders {
+		r.publish(name(i), 3, facts(name(i))...)
+		if i == orders/2 {
+			stop()
+		}
+	}
+	for i := range orders {
+		r.publish(name(i), 2, facts(name(i))...) // other events with other ids about the same facts
+	}
+	r.CaughtUp()
+	for i := range orders {
+		r.await(name(i), map[string]string{"completed": "SENT", "dispatched": "SENT"})
+	}
+	mails := r.received("kim@shop.example")
+	if len(mails) != 2*orders {
+		t.Errorf("%d mails, want %d", len(mails), 2*orders)
+	}
+	for _, m := range mails {
+		if m.Deliveries != 1 {
+			t.Errorf("%s came %d times", m.Subject, m.Deliveries)
 		}
 	}
 }
