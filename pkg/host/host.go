@@ -89,10 +89,11 @@ type Parts[W any] struct {
 	Store      engine.Store[W]
 	// Migrate brings the service's own tables up to date; the engine's and the outbox's go before them.
 	Migrate func(ctx context.Context, url string) error
-	// Callers, Due and NoInbox: see engine.Config.
-	Callers map[string]engine.Caller
-	Due     func(ctx context.Context, pool *pgxpool.Pool, limit int) ([]flow.Command, error)
-	NoInbox bool
+	// Callers, Due, NoInbox and SideBySide: see engine.Config.
+	Callers    map[string]engine.Caller
+	Due        func(ctx context.Context, pool *pgxpool.Pool, limit int) ([]flow.Command, error)
+	NoInbox    bool
+	SideBySide bool
 	// Publishes names the topic the service owns, "" if it has none. While it publishes two versions of its events side by
 	// side, it owns the topic of the other one too, by its Definition.
 	Publishes string
@@ -212,7 +213,7 @@ func (h *Host[W]) assemble(ctx context.Context) (*run.Group, error) {
 	}
 	h.Engine, err = engine.New(engine.Config[W]{
 		Definition: h.parts.Definition, Store: h.parts.Store, Pool: h.Pool, Kafka: h.kafka(), Wake: h.relay.Wake,
-		Callers: h.parts.Callers, Due: h.parts.Due, NoInbox: h.parts.NoInbox,
+		Callers: h.parts.Callers, Due: h.parts.Due, NoInbox: h.parts.NoInbox, SideBySide: h.parts.SideBySide,
 		Log: h.Log, Registerer: h.telemetry.Registerer, Tracer: h.telemetry.Tracer.Tracer("quadrille/engine"),
 		Tuning: tuning,
 	})

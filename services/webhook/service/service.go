@@ -104,8 +104,8 @@ func Run(ctx context.Context, cfg Config) error {
 			MaxEndpoints: cfg.MaxEndpoints, GiveUpAfter: cfg.GiveUpAfter, Retention: cfg.Retention,
 		}},
 		Migrate: store.Migrate,
-		// A delivery's row recognises an event that comes again.
-		NoInbox: true,
+		// A delivery's row recognises an event that comes again, and needs none of the events before it.
+		NoInbox: true, SideBySide: true,
 		Seed:    s.open,
 		Routes:  s.routes,
 		Notices: notices,
