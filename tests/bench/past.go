@@ -2,14 +2,16 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"strings"
 
 	"github.com/quadrille-io/quadrille/services/quadrille/local"
 	"github.com/quadrille-io/quadrille/tests/bench/history"
 )
 
-// History is the rate with tables that are full.
+// History is the rate with tables that are full, beside that with tables that are empty.
 type History struct {
 	PastOrders int `json:"past_orders"`
 	// SideOrders, above 0, are how many of them shipping, mailer and gateway have.
@@ -17,6 +19,8 @@ type History struct {
 	Bytes       int64   `json:"bytes"`
 	LoadSeconds float64 `json:"load_seconds"`
 	PerSecond   float64 `json:"per_second"`
+	// PerSecondEmpty is the rate of a system whose tables were empty, on the same server, in turn with the other.
+	PerSecondEmpty float64 `json:"per_second_empty"`
 	// DatabaseUs per order, and the same with empty tables.
 	DatabaseUs      float64 `json:"postgres_us"`
 	DatabaseUsEmpty float64 `json:"postgres_us_empty"`
@@ -47,37 +51,62 @@ func (b *Bench) measureHistory(ctx context.Context) error {
 	if err := b.site.restart(ctx, postgresSettings); err != nil {
 		return err
 	}
-	past, err := b.site.StartSystem(ctx, "past", Serving{Partitions: partitions, Shop: b.shop, CallSlots: bookings})
-	if err != nil {
-		return err
-	}
 	b.result.History = &History{
 		PastOrders: b.opts.PastOrders, SideOrders: b.opts.SideOrders, Bytes: loaded.TotalBytes, LoadSeconds: loaded.Seconds,
 	}
-	err = b.measurePast(ctx, past)
-	if stopErr := past.Stop(); err == nil {
-		err = stopErr
-	}
-	return err
+	return b.comparePast(ctx)
 }
 
-func (b *Bench) measurePast(ctx context.Context, past *System) error {
-	h := b.result.History
-	var rates, used []float64
-	if err := past.Warm(ctx, b.opts.Warm, b.shop.Products); err != nil {
-		return err
-	}
-	for range b.opts.Runs {
-		load := b.full()
-		m, err := past.Measure(ctx, func(ctx context.Context) (Outcome, error) { return past.Feed(ctx, load) })
-		if err != nil {
+// comparePast runs the system whose tables are full and one whose tables are empty, on the same server, in turn.
+func (b *Bench) comparePast(ctx context.Context) (err error) {
+	systems := map[string]*System{}
+	defer func() {
+		for _, y := range systems {
+			err = errors.Join(err, y.Stop())
+		}
+	}()
+	for _, name := range []string{"past", "fresh"} {
+		serving := Serving{Partitions: partitions, Shop: b.shop, CallSlots: bookings}
+		if systems[name], err = b.site.StartSystem(ctx, name, serving); err != nil {
+			delete(systems, name) // it has been stopped
 			return err
 		}
-		h.Runs = append(h.Runs, Named{"past", m})
-		rates, used = append(rates, m.PerSecond), append(used, m.Use.Postgres)
-		b.say(fmt.Sprintf("  with %d past orders: %.0f orders/s, %.0f µs of PostgreSQL an order", h.PastOrders, m.PerSecond, m.Use.Postgres))
+		if err := systems[name].Warm(ctx, b.opts.Warm, b.shop.Products); err != nil {
+			return err
+		}
 	}
-	h.PerSecond, h.DatabaseUs = median(rates), median(used)
-	h.DatabaseUsEmpty = b.result.median("feed", func(m Measured) float64 { return m.Use.Postgres })
+	for range b.opts.Runs {
+		for name, y := range systems {
+			if err := b.measurePast(ctx, name, y); err != nil {
+				return err
+			}
+		}
+	}
+	b.result.History.conclude()
 	return nil
+}
+
+// measurePast measures the feed of one of the two.
+func (b *Bench) measurePast(ctx context.Context, name string, y *System) error {
+	h := b.result.History
+	load := b.full()
+	load.Seed += uint64(len(h.Runs))
+	m, err := y.Measure(ctx, func(ctx context.Context) (Outcome, error) { return y.Feed(ctx, load) })
+	if err != nil {
+		return err
+	}
+	if m.Refused > 0 {
+		return fmt.Errorf("%s: %d orders were refused: %s", name, m.Refused, strings.Join(m.Errors, "; "))
+	}
+	h.Runs = append(h.Runs, Named{name, m})
+	b.say(fmt.Sprintf("  %s: %.0f orders/s, %.0f until all is at rest; CPU per order %v", name, m.PerSecond, m.PerSecondAtRest, m.Use))
+	return nil
+}
+
+// conclude takes the medians.
+func (h *History) conclude() {
+	r := Result{Runs: h.Runs}
+	postgres := func(m Measured) float64 { return m.Use.Postgres }
+	h.PerSecond, h.PerSecondEmpty = r.median("past", perSecond), r.median("fresh", perSecond)
+	h.DatabaseUs, h.DatabaseUsEmpty = r.median("past", postgres), r.median("fresh", postgres)
 }

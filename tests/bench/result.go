@@ -207,7 +207,7 @@ func (r *Result) conclude() {
 	f.DatabaseBytes = r.median("feed", func(m Measured) float64 { return m.Use.DatabaseBytes })
 	f.KafkaBytes = r.median("feed", func(m Measured) float64 { return m.Use.KafkaBytes })
 	if r.History != nil {
-		f.RatioHistory = ratio(r.History.PerSecond, f.FeedPerSecond)
+		f.RatioHistory = ratio(r.History.PerSecond, r.History.PerSecondEmpty)
 	}
 	r.Goals = goals(r)
 }

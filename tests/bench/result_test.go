@@ -121,6 +121,11 @@ func TestConclude(t *testing.T) {
 	if table := r.Table(); strings.Count(table, "missed") != 3 || !strings.Contains(table, "500.0 ms") {
 		t.Errorf("the table does not say what was missed:\n%s", table)
 	}
+	r.History = &History{Runs: []Named{named("past", 900), named("fresh", 1000), named("past", 1800), named("fresh", 2000), named("past", 10)}}
+	r.History.conclude()
+	if r.conclude(); r.Figures.RatioHistory != .6 {
+		t.Errorf("with a past it is %.2f of the rate without: want 900 of 1500, whatever the feed had", r.Figures.RatioHistory)
+	}
 }
 
 // Only ratios count, and only where they are more than what noise does below those of the baseline.
