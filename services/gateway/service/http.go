@@ -79,6 +79,7 @@ var passed = []struct {
 
 	{http.MethodGet, "/api/v1/orders/:orderId/shipment", "shipping", member},
 	{http.MethodPost, "/webhooks/shipping/:carrier", "shipping", public},
+	{http.MethodPost, "/webhooks/mail/bounces", "mailer", public},
 }
 
 // routes adds everything the gateway serves. An address that cannot be one was refused before, so a failure here is a
