@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/quadrille-io/quadrille/pkg/engine"
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/testkit"
 )
 
 // statements counts those of a replica, and the rows they changed, by a part of their text. Statements of a batch
@@ -256,5 +258,30 @@ func TestACallThatWaitedTooLongIsGivenBack(t *testing.T) {
 	}
 	if n := s.count(t, `SELECT count(*) FROM call WHERE last_error <> ''`); n != 0 {
 		t.Errorf("%d calls are said to have failed, and were not made", n)
+	}
+}
+
+// A call that was claimed from the table is nobody else's to claim while it is being made.
+func TestAClaimIsALease(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	b := newBusy()
+	y, count := counting(claiming)
+	s.start(t, count, calling(b.call), tuned(func(t *engine.Tuning) { t.CallLease = time.Minute }))
+	t.Cleanup(b.release)
+	_, err := s.pool.Exec(t.Context(), `
+		INSERT INTO call (subject, kind, body, due_at, cause, root, traceparent, state, attempts, created_at)
+		VALUES ('o', 'label', '{}', now(), '', '', '', 0, 0, now())`)
+	check(t, err)
+	<-b.under
+	before := y.of(claiming).times
+	testkit.Eventually(t, patience, func() error {
+		if n := y.of(claiming).times - before; n < 5 {
+			return fmt.Errorf("claimed %d times since", n)
+		}
+		return nil
+	})
+	if claimed := y.of(claiming); claimed.rows != 1 {
+		t.Errorf("one call was claimed %d times", claimed.rows)
 	}
 }

@@ -170,7 +170,7 @@ var poisonMutants = []Mutant{
 		Name: "a claimed call is nobody's lease", Lines: []string{"29"}, Kind: "I",
 		Rule:  "a claim moves the call's due time to the end of its lease",
 		Edits: []Edit{{calling, "UPDATE call c SET due_at = clock_timestamp() + $2, attempts", "UPDATE call c SET due_at = clock_timestamp() + $2 - $2, attempts"}},
-		Proof: test(engineTests, "TestACallIsMadeOnceAndItsAnswerDecidedOnce|TestTheAnswerOfAWithdrawnCallIsDropped"),
+		Proof: test(engineTests, "TestAClaimIsALease"),
 	},
 	{
 		Name: "a worker that was paused sends after its claim has ended", Lines: []string{"34a", "36"}, Kind: "I",
