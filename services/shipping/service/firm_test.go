@@ -145,6 +145,7 @@ func signed(key string, at time.Time, body string) []string {
 var addresses = map[string]string{
 	"kim-home": "12345", "kim-refused": carrier.PostalRefused, "kim-unknown": carrier.PostalUnknown,
 	"kim-unknown-failed": carrier.PostalUnknownFailed, "kim-leaves": carrier.PostalOnItsWay,
+	"kim-no-such-place": "1234", // no postal code of Korea
 }
 
 // members is what MEMBERS_FILE holds.

@@ -7,9 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quadrille-io/quadrille/pkg/run"
 	"github.com/quadrille-io/quadrille/services/internal/rig"
-	"github.com/quadrille-io/quadrille/services/shipping/service"
 	"github.com/quadrille-io/quadrille/services/simulator/outage"
 )
 
@@ -142,6 +140,8 @@ func TestRefusals(t *testing.T) {
 		{r.Token("lee"), "GET", path, 404, "not_found"}, // somebody else's
 		{r.Token("kim"), "GET", "/api/v1/orders/" + rig.NewID() + "/shipment", 404, "not_found"},
 		{r.Token("kim"), "GET", "/api/v1/orders/%00/shipment", 404, "not_found"},
+		{r.Token("ops", "operator"), "GET", "/api/v1/orders/" + rig.NewID() + "/shipment", 404, "not_found"},
+		{r.Token("lee", "other"), "GET", path, 404, "not_found"},
 		{r.Token("kim"), "POST", path, 405, "method_not_allowed"},
 		{"", "GET", webhooks, 405, "method_not_allowed"},
 		{r.Token("kim"), "GET", "/internal/v1/failures", 403, "forbidden"},
@@ -150,27 +150,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s %s: %d %v, want %d %s", c.method, c.path, a.Status, a.Body, c.status, c.code)
 		}
 	}
-}
-
-func TestConfig(t *testing.T) {
-	t.Parallel()
-	environ := map[string]string{
-		"DATABASE_URL": "postgres://localhost/shipping", "KAFKA_BROKERS": "localhost:9092", "JWT_ISSUERS": "i", "JWT_AUDIENCES": "a",
-		"JWT_JWKS": "{}", "CARRIER_URL": "http://localhost:1", "CARRIER_WEBHOOK_SECRET": "new,old",
-	}
-	var good service.Config
-	if err := run.LoadFrom(environ, &good); err != nil || len(good.WebhookSecrets) != 2 {
-		t.Fatalf("%v, %v", good.WebhookSecrets, err)
-	}
-	for name, value := range map[string]string{"CARRIER": "pigeon", "CARRIER_URL": "", "CARRIER_WEBHOOK_SECRET": "a,,b", "CARRIER_TIMEOUT": "0s"} {
-		was, set := environ[name]
-		environ[name] = value
-		var cfg service.Config
-		if err := run.LoadFrom(environ, &cfg); err == nil || !strings.Contains(err.Error(), name+":") {
-			t.Errorf("%s=%s: %v", name, value, err)
-		}
-		if environ[name] = was; !set {
-			delete(environ, name)
-		}
+	if a := r.Call(r.Token("ops", "operator"), "GET", path, ""); a.Status != 200 || a.Body["status"] != "PREPARED" {
+		t.Errorf("an operator: %d %v", a.Status, a.Body)
 	}
 }

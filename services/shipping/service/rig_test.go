@@ -2,6 +2,7 @@ package service_test
 
 import (
 	"context"
+	"maps"
 	"testing"
 	"time"
 
@@ -21,15 +22,27 @@ type system struct {
 // start runs the service against a carrier; timeout is how long it waits for the carrier's answers.
 func start(t *testing.T, timeout time.Duration) *system {
 	t.Helper()
+	return startWith(t, map[string]string{"CARRIER_TIMEOUT": timeout.String()})
+}
+
+// startWith runs the service with some of its environment; webhooks go where WEBHOOKS says, if anywhere else.
+func startWith(t *testing.T, more map[string]string) *system {
+	t.Helper()
 	r := &system{Rig: rig.New(t, "shipping.v1", "order.v1")}
 	// The carrier is told where its webhooks go before there is somebody to take them.
 	api := rig.Listen(t, "")
-	r.firm = openFirm(t, "http://"+api.Addr().String()+webhooks)
-	var cfg service.Config
-	r.Configure(&cfg, &cfg.Config, map[string]string{
-		"CARRIER_URL": r.firm.url(), "CARRIER_WEBHOOK_SECRET": "old," + secret, "CARRIER_TIMEOUT": timeout.String(),
+	to := "http://" + api.Addr().String() + webhooks
+	if other := more["WEBHOOKS"]; other != "" {
+		to = other
+	}
+	r.firm = openFirm(t, to)
+	env := map[string]string{
+		"CARRIER_URL": r.firm.url(), "CARRIER_WEBHOOK_SECRET": "old," + secret, "CARRIER_TIMEOUT": patience.String(),
 		"MEMBERS_FILE": r.MembersFile(members(t)),
-	})
+	}
+	maps.Copy(env, more)
+	var cfg service.Config
+	r.Configure(&cfg, &cfg.Config, env)
 	cfg.HTTPListener = api
 	r.Serve(&cfg.Config, func(ctx context.Context) error { return service.Run(ctx, cfg) })
 	return r

@@ -116,6 +116,7 @@ func TestBookings(t *testing.T) {
 		"kim-unknown":        "", // times out, was booked
 		"kim-unknown-failed": "NOT_BOOKED",
 		"kim-refused":        "REFUSED",
+		"kim-no-such-place":  "REFUSED", // by ourselves
 		"lee-home":           "NO_ADDRESS", // another member's
 		"nowhere":            "NO_ADDRESS",
 	} {
@@ -126,7 +127,7 @@ func TestBookings(t *testing.T) {
 			if reason != "" {
 				r.want(order, 1, trigger, failed(order, reason))
 				for _, p := range r.firm.parcels(order) {
-					if p.BookingID != "" {
+					if p.BookingID != "" || address == "kim-no-such-place" {
 						t.Errorf("the carrier has a parcel: %+v", p)
 					}
 				}
