@@ -80,6 +80,17 @@ var passed = []struct {
 	{http.MethodGet, "/api/v1/orders/:orderId/shipment", "shipping", member},
 	{http.MethodPost, "/webhooks/shipping/:carrier", "shipping", public},
 	{http.MethodPost, "/webhooks/mail/bounces", "mailer", public},
+
+	{http.MethodGet, "/ops/v1/webhooks", "webhook", operator},
+	{http.MethodPost, "/ops/v1/webhooks", "webhook", operator},
+	{http.MethodGet, "/ops/v1/webhooks/:webhookId", "webhook", operator},
+	{http.MethodPatch, "/ops/v1/webhooks/:webhookId", "webhook", operator},
+	{http.MethodDelete, "/ops/v1/webhooks/:webhookId", "webhook", operator},
+	{http.MethodPost, "/ops/v1/webhooks/:webhookId/rotate-secret", "webhook", operator},
+	{http.MethodGet, "/ops/v1/webhooks/:webhookId/attempts", "webhook", operator},
+	{http.MethodPost, "/ops/v1/webhooks/:webhookId/resend", "webhook", operator},
+	{http.MethodPost, "/ops/v1/webhooks/:webhookId/recover", "webhook", operator},
+	{http.MethodPost, "/ops/v1/webhooks/:webhookId/test", "webhook", operator},
 }
 
 // routes adds everything the gateway serves. An address that cannot be one was refused before, so a failure here is a

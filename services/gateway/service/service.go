@@ -28,6 +28,8 @@ type Config struct {
 	MailerURL   string `env:"MAILER_URL,required"`
 	// DataplatformURL is the export's; not every shop has one.
 	DataplatformURL string `env:"DATAPLATFORM_URL"`
+	// WebhookURL is the outgoing webhooks'; not every shop has them.
+	WebhookURL string `env:"WEBHOOK_URL"`
 	MemberURL       string `env:"MEMBER_URL,required"`
 
 	// ConformanceGrace is how long an event may wait for its cause, and for those before it, until that is a finding.
@@ -89,6 +91,7 @@ func (s *server) bases() map[string]string {
 		"order": s.cfg.OrderURL, "stock": s.cfg.StockURL, "coupon": s.cfg.CouponURL,
 		"payment": s.cfg.PaymentURL, "shipping": s.cfg.ShippingURL, "mailer": s.cfg.MailerURL,
 		"dataplatform": s.cfg.DataplatformURL,
+		"webhook":      s.cfg.WebhookURL,
 		"member":       s.cfg.MemberURL,
 	}
 }

@@ -66,6 +66,8 @@ func (s *System) ownEnvironment(name string) map[string]string {
 			"DATAPLATFORM_URL": s.Simulators.DataplatformURL + "/facts", "DATAPLATFORM_SECRET": s.dataplatformSecret,
 			"DATAPLATFORM_BATCH_AGE": "500ms", // who tries it out looks soon
 		}
+	case "webhook":
+		return map[string]string{"WEBHOOK_LOOPBACK": "true"} // who tries it out receives on this machine
 	default:
 		return nil
 	}

@@ -16,6 +16,7 @@ import (
 	payment "github.com/quadrille-io/quadrille/services/payment/service"
 	shipping "github.com/quadrille-io/quadrille/services/shipping/service"
 	stock "github.com/quadrille-io/quadrille/services/stock/service"
+	webhook "github.com/quadrille-io/quadrille/services/webhook/service"
 )
 
 // launcher runs one service until its context ends: the environment becomes its configuration, and
@@ -36,6 +37,7 @@ var services = []struct {
 	{"shipping", launch(func(c *shipping.Config) *host.Config { return &c.Config }, shipping.Run)},
 	{"mailer", launch(func(c *mailer.Config) *host.Config { return &c.Config }, mailer.Run)},
 	{"dataplatform", launch(func(c *dataplatform.Config) *host.Config { return &c.Config }, dataplatform.Run)},
+	{"webhook", launch(func(c *webhook.Config) *host.Config { return &c.Config }, webhook.Run)},
 	{"member", launch(func(c *member.Config) *host.Config { return &c.Config }, member.Run)},
 }
 
