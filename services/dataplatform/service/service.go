@@ -122,9 +122,9 @@ func Run(ctx context.Context, cfg Config) error {
 		Definition: dataplatform.Topology,
 		Store:      store.Store{},
 		Migrate:    store.Migrate,
-		// The id of a fact recognises a repeated event.
-		NoInbox: true,
-		Routes:  s.routes,
+		// The id of a fact recognises a repeated event, and it needs none of the events before it.
+		NoInbox: true, SideBySide: true,
+		Routes: s.routes,
 		Seed: func(ctx context.Context, pool *pgxpool.Pool) error {
 			return store.PrepareDays(ctx, pool, time.Now())
 		},
