@@ -38,4 +38,8 @@ var Topology = flow.Service("order",
 	// The price list.
 	flow.On(OnProductListed),
 	flow.On(OnProductPriceChanged),
+
+	// The members' addresses, by their ids.
+	flow.On(OnMemberChanged),
+	flow.OnErased(OnMemberErased),
 )

@@ -13,7 +13,7 @@ import (
 //
 // What Load brings, per input: for a Place the Recent row of (UserID, BodyHash) and the order it names,
 // the Members row of UserID and the Prices of its products; for everything else about an order its
-// Orders row; for a product's event its Prices row.
+// Orders row; for a product's event its Prices row, for a member's its Members row.
 type World struct {
 	// Orders by order id.
 	Orders flow.Rows[string, Order]
@@ -22,7 +22,7 @@ type World struct {
 	// Recent by RecentKey: the double-click guard. Load inserts and locks these rows, so that of two
 	// identical orders at once one sees the other.
 	Recent flow.Rows[string, Recent]
-	// Members by user id: which addresses a member has. Read only here.
+	// Members by user id: which addresses a member has, as member.v1 says.
 	Members flow.Rows[string, Member]
 }
 
@@ -70,7 +70,8 @@ const (
 // PaymentType is what an order is paid with.
 type PaymentType string
 
-// The payment types of the API. Transfer is refused at intake until transfers can be received.
+// The payment types of the API. A Transfer is paid by the buyer later: it has a longer
+// deadline, and without one it is refused at intake.
 const (
 	Credit   PaymentType = "CREDIT"
 	Points   PaymentType = "POINT"
@@ -210,6 +211,10 @@ type Member struct {
 	UserID           string
 	AddressIDs       []string
 	DefaultAddressID string // "" if none
+	// ChangedAt is the event's that says so.
+	ChangedAt time.Time
+	// Erased: there are no addresses, and there never will be again.
+	Erased bool
 }
 
 // Settled says that nothing more happens by itself that a caller would wait for: the order was completed,

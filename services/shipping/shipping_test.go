@@ -150,6 +150,7 @@ func TestEveryStateMeetsEveryInput(t *testing.T) {
 			}
 		}
 	}
+	names["quadrille.member.v1.MemberChanged"] = true // see TestMembers
 	flowtest.Covered(t, Topology, names)
 }
 

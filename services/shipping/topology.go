@@ -24,4 +24,6 @@ var Topology = flow.Service("shipping",
 	flow.OnAnswer(OnBookingCancelled).Emits(cancelled, dispatched, delivered, refused).Calls(CallAskCancel),
 	flow.OnAnswer(OnCancelAsked).Emits(cancelled, dispatched, delivered, refused),
 	flow.OnCommand(OnTrack).Emits(prepared, dispatched, delivered, refused),
+	flow.On(OnMemberChanged),
+	flow.OnErased(OnMemberErased),
 )

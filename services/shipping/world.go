@@ -13,13 +13,15 @@ import (
 // World is what the decisions of one batch see and change.
 //
 // What Load brings, per input: the order's Shipments row; for OrderCompleted also the Addresses row of
-// its shipping_address_id.
+// its shipping_address_id; for a member's event the Books row.
 type World struct {
 	flow.Calls
 	// Shipments by order id.
 	Shipments flow.Rows[string, Shipment]
-	// Addresses by address id: the copy that configuration, later member.v1, feeds.
+	// Addresses by address id: the copy that member.v1 feeds, by way of Books.
 	Addresses flow.Rows[string, Address]
+	// Books by user id.
+	Books flow.Rows[string, Book]
 	// History is what was told of parcels, by Line.Key. It is only written: no decision looks at it, so it is no part of
 	// the state that decisions depend on (and that the explorer tells states apart by).
 	History flow.Rows[string, Line] `json:"-"`

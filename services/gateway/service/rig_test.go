@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// members is what MEMBERS_FILE holds: alice and bob, each with an address.
+// members is what the member service has published: alice and bob, each with an address.
 const members = `[
 	{"memberId":"alice","addresses":[{"addressId":"a1","default":true}]},
 	{"memberId":"bob","addresses":[{"addressId":"b1","default":true}]}
@@ -42,11 +42,13 @@ type system struct {
 // start starts all three. played answers for payment, coupon, shipping and member; mailer is down.
 func start(t *testing.T, played http.HandlerFunc) *system {
 	t.Helper()
-	r := &system{Rig: rig.New(t, "", "order.v1", "stock.v1", "coupon.v1", "payment.v1", "shipping.v1")}
+	r := &system{Rig: rig.New(t, "", "order.v1", "stock.v1", "coupon.v1", "payment.v1", "shipping.v1", "member.v1")}
+	r.Members(members)
 	var orders order.Config
-	r.Configure(&orders, &orders.Config, map[string]string{"MEMBERS_FILE": r.MembersFile(members)})
+	r.Configure(&orders, &orders.Config, nil)
 	r.stopOrder = r.Serve(&orders.Config, func(ctx context.Context) error { return order.Run(ctx, orders) })
 	orderURL := r.URL
+	r.CaughtUp()
 	var stocks stock.Config
 	r.Configure(&stocks, &stocks.Config, nil)
 	r.Serve(&stocks.Config, func(ctx context.Context) error { return stock.Run(ctx, stocks) })

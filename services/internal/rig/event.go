@@ -22,6 +22,8 @@ import (
 type Event struct {
 	kafka.Envelope
 	Message proto.Message
+	// Erased: the value is null.
+	Erased bool
 }
 
 // Name is the short name of the event's type: OrderCreated.
@@ -79,6 +81,12 @@ func (r *Rig) SendBytes(eventType, subject, cause string, value []byte) (id stri
 	return e.ID
 }
 
+// Erase puts a null value under the envelope of an event on its topic.
+func (r *Rig) Erase(subject string, m proto.Message) {
+	r.T.Helper()
+	r.produce(r.record(NewEvent(subject, m).Envelope, nil))
+}
+
 func (r *Rig) record(e kafka.Envelope, value []byte) *kgo.Record {
 	record := &kgo.Record{Topic: r.prefix + flow.Topic(e.Type), Key: []byte(e.Subject), Value: value}
 	for _, h := range e.Headers() {
@@ -115,7 +123,7 @@ func (p *published) keep(record *kgo.Record) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.events = append(p.events, Event{Envelope: envelope, Message: m})
+	p.events = append(p.events, Event{Envelope: envelope, Message: m, Erased: record.Value == nil})
 	return nil
 }
 

@@ -7,6 +7,7 @@ package rig
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"net"
@@ -22,12 +23,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/quadrille-io/quadrille/pkg/engine"
 	"github.com/quadrille-io/quadrille/pkg/host"
 	"github.com/quadrille-io/quadrille/pkg/run"
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	"github.com/quadrille-io/quadrille/pkg/web"
+	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
 )
 
 const (
@@ -130,6 +133,23 @@ func (r *Rig) Configure(cfg any, base *host.Config, more map[string]string) {
 	base.Telemetry.Output = r.T.Output()
 	base.Tuning = engine.Tuning{Sweep: 50 * time.Millisecond}
 	base.KafkaOptions = quick()
+}
+
+// Members publishes members, a JSON array of MemberChanged messages, as the member service would. The service under test
+// has taken them once it is CaughtUp.
+func (r *Rig) Members(members string) {
+	r.T.Helper()
+	var entries []json.RawMessage
+	if err := json.Unmarshal([]byte(members), &entries); err != nil {
+		r.T.Fatal(err)
+	}
+	for _, entry := range entries {
+		m := &memberv1.MemberChanged{}
+		if err := protojson.Unmarshal(entry, m); err != nil {
+			r.T.Fatal(err)
+		}
+		r.Publish(m.GetMemberId(), m)
+	}
 }
 
 // MembersFile writes what MEMBERS_FILE names, and returns its path.

@@ -68,6 +68,9 @@ func TestLifeOfAMember(t *testing.T) {
 		t.Errorf("told %v", e)
 	}
 	s.expect(204, token, http.MethodDelete, me, "")
+	if e := s.Await(7, rig.About(id))[6]; !e.Erased || e.Type != "quadrille.member.v1.MemberChanged" || e.Sequence != 7 {
+		t.Errorf("erased by %+v", e)
+	}
 	for _, gone := range []struct{ method, path, body string }{
 		{http.MethodGet, me, ""}, {http.MethodPatch, me, `{"name":"x"}`}, {http.MethodDelete, me, ""}, {http.MethodGet, books, ""},
 		{http.MethodPost, books, fmt.Sprintf(address, "")},

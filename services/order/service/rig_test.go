@@ -26,13 +26,15 @@ const members = `[
 
 func start(t *testing.T, change ...func(*service.Config)) *system {
 	t.Helper()
-	s := &system{Rig: rig.New(t, "order.v1", "stock.v1", "coupon.v1", "payment.v1", "shipping.v1")}
+	s := &system{Rig: rig.New(t, "order.v1", "stock.v1", "coupon.v1", "payment.v1", "shipping.v1", "member.v1")}
+	s.Members(members)
 	var cfg service.Config
-	s.Configure(&cfg, &cfg.Config, map[string]string{"MEMBERS_FILE": s.MembersFile(members)})
+	s.Configure(&cfg, &cfg.Config, nil)
 	for _, f := range change {
 		f(&cfg)
 	}
 	s.stop = s.serve(cfg)
+	s.CaughtUp()
 	return s
 }
 

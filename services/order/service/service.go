@@ -12,7 +12,6 @@ import (
 
 	"github.com/quadrille-io/quadrille/pkg/host"
 	"github.com/quadrille-io/quadrille/pkg/run"
-	"github.com/quadrille-io/quadrille/services/member"
 	"github.com/quadrille-io/quadrille/services/order"
 	"github.com/quadrille-io/quadrille/services/order/internal/store"
 )
@@ -38,19 +37,20 @@ type Config struct {
 	FreeDeliveryFrom int64 `env:"FREE_DELIVERY_FROM" envDefault:"0"`
 	// PointCurrency is the one currency that points pay, one minor unit each.
 	PointCurrency string `env:"POINT_CURRENCY" envDefault:"KRW"`
-	// MembersFile names members' addresses until member.v1 does; see package member. Empty is none.
-	MembersFile string `env:"MEMBERS_FILE"`
 }
 
 // Validate names what cannot be, beyond what host.Config refuses.
 func (c *Config) Validate() error {
 	var errs []error
 	for name, d := range map[string]time.Duration{
-		"PENDING_TIMEOUT": c.PendingTimeout, "TRANSFER_TIMEOUT": c.TransferTimeout, "COUPON_TIMEOUT": c.CouponTimeout,
+		"PENDING_TIMEOUT": c.PendingTimeout, "COUPON_TIMEOUT": c.CouponTimeout,
 	} {
 		if d <= 0 {
 			errs = append(errs, fmt.Errorf("%s: %s is not above 0", name, d))
 		}
+	}
+	if c.TransferTimeout < 0 {
+		errs = append(errs, fmt.Errorf("TRANSFER_TIMEOUT: %s is negative; 0 accepts no transfers", c.TransferTimeout))
 	}
 	if c.CouponTimeout >= c.PendingTimeout {
 		errs = append(errs, fmt.Errorf("COUPON_TIMEOUT: with %s it ends after PENDING_TIMEOUT, and no order would go on without its coupon", c.CouponTimeout))
@@ -86,13 +86,9 @@ func Run(ctx context.Context, cfg Config) error {
 		Books:      store.Books(),
 		Due:        store.Due,
 		Publishes:  "order.v1",
-		Seed: func(ctx context.Context, pool *pgxpool.Pool) error {
+		Seed: func(_ context.Context, pool *pgxpool.Pool) error {
 			forget.pool = pool
-			members, err := member.Load(cfg.MembersFile)
-			if err != nil {
-				return err
-			}
-			return store.PutMembers(ctx, pool, members)
+			return nil
 		},
 		Routes:     routes(cfg.rules()),
 		Components: []run.Component{{Name: "double-click guard", Run: forget.run}},

@@ -30,8 +30,6 @@ type Config struct {
 	CarrierTimeout time.Duration `env:"CARRIER_TIMEOUT" envDefault:"4s"`
 	// Tracking says who tells how parcels stand, and how often that is asked.
 	Tracking Tracking
-	// MembersFile holds the seeded members' addresses; see package member.
-	MembersFile string `env:"MEMBERS_FILE"`
 }
 
 // longestTimeout: two requests within the engine's 10 s.

@@ -28,7 +28,8 @@ func start(t *testing.T, timeout time.Duration) *system {
 // startWith runs the service with some of its environment; webhooks go where WEBHOOKS says, if anywhere else.
 func startWith(t *testing.T, more map[string]string) *system {
 	t.Helper()
-	r := &system{Rig: rig.New(t, "shipping.v1", "order.v1")}
+	r := &system{Rig: rig.New(t, "shipping.v1", "order.v1", "member.v1")}
+	r.Members(members(t))
 	// The carrier is told where its webhooks go before there is somebody to take them.
 	api := rig.Listen(t, "")
 	to := "http://" + api.Addr().String() + webhooks
@@ -38,13 +39,13 @@ func startWith(t *testing.T, more map[string]string) *system {
 	r.firm = openFirm(t, to)
 	env := map[string]string{
 		"CARRIER_URL": r.firm.url(), "CARRIER_WEBHOOK_SECRET": "old," + secret, "CARRIER_TIMEOUT": patience.String(),
-		"MEMBERS_FILE": r.MembersFile(members(t)),
 	}
 	maps.Copy(env, more)
 	var cfg service.Config
 	r.Configure(&cfg, &cfg.Config, env)
 	cfg.HTTPListener = api
 	r.Serve(&cfg.Config, func(ctx context.Context) error { return service.Run(ctx, cfg) })
+	r.CaughtUp()
 	return r
 }
 

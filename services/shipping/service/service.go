@@ -9,7 +9,6 @@ import (
 	"github.com/quadrille-io/quadrille/pkg/host"
 	"github.com/quadrille-io/quadrille/pkg/remote"
 	"github.com/quadrille-io/quadrille/pkg/run"
-	"github.com/quadrille-io/quadrille/services/member"
 	"github.com/quadrille-io/quadrille/services/shipping"
 	"github.com/quadrille-io/quadrille/services/shipping/carrier/simulator"
 	"github.com/quadrille-io/quadrille/services/shipping/internal/store"
@@ -39,13 +38,9 @@ func Run(ctx context.Context, cfg Config) error {
 		Routes:     routes(following, parcels),
 		Notices:    notices,
 		Components: []run.Component{following.component()},
-		Seed: func(ctx context.Context, pool *pgxpool.Pool) error {
+		Seed: func(_ context.Context, pool *pgxpool.Pool) error {
 			calls.addresses.pool = pool
-			members, err := member.Load(cfg.MembersFile)
-			if err != nil {
-				return err
-			}
-			return store.PutMembers(ctx, pool, members)
+			return nil
 		},
 	})
 }

@@ -1,53 +1,51 @@
 package store
 
 import (
-	"context"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/pkg/pg"
-	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
 	"github.com/quadrille-io/quadrille/services/order"
 )
 
+// loadMembers locks nothing: whoever changes a member holds its subject's lock, and an order is placed with what its
+// member has at that moment.
 func loadMembers(b *pg.Batch, w *order.World, ids []string) {
 	if len(ids) == 0 {
 		return
 	}
 	pg.Collect(b, "load members", func(row pgx.CollectableRow) (m order.Member, err error) {
-		err = row.Scan(&m.UserID, &m.AddressIDs, &m.DefaultAddressID)
+		err = row.Scan(&m.UserID, &m.AddressIDs, &m.DefaultAddressID, &m.ChangedAt, &m.Erased)
+		m.ChangedAt = m.ChangedAt.UTC()
 		return m, err
 	}, func(m order.Member) { w.Members.Loaded(m.UserID, m) },
-		`SELECT user_id, address_ids, default_address_id FROM member WHERE user_id = ANY($1)`, ids)
+		`SELECT user_id, address_ids, default_address_id, changed_at, erased FROM member WHERE user_id = ANY($1)`, ids)
 }
 
-// PutMembers takes of members what order may know: ids of addresses and which is the default. What is
-// older than what stands there changes nothing.
-func PutMembers(ctx context.Context, pool *pgxpool.Pool, members []*memberv1.MemberChanged) error {
-	batch := &pgx.Batch{}
-	for _, m := range members {
-		ids, byDefault := []string{}, ""
-		for _, a := range m.GetAddresses() {
-			ids = append(ids, a.GetAddressId())
-			if a.GetDefault() {
-				byDefault = a.GetAddressId()
-			}
-		}
-		changedAt := time.Unix(0, 0)
-		if m.GetChangedAt() != nil {
-			changedAt = m.GetChangedAt().AsTime()
-		}
-		batch.Queue(`
-			INSERT INTO member (user_id, address_ids, default_address_id, changed_at) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (user_id) DO UPDATE SET
-				address_ids = excluded.address_ids, default_address_id = excluded.default_address_id, changed_at = excluded.changed_at
-			WHERE member.changed_at <= excluded.changed_at`, m.GetMemberId(), ids, byDefault, changedAt)
+func saveMembers(b *pg.Batch, changed []flow.Change[string, order.Member]) {
+	if len(changed) == 0 {
+		return
 	}
-	if err := pool.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("put %d members: %w", len(members), err)
+	n := len(changed)
+	users, defaults, at, erased := make([]string, n), make([]string, n), make([]time.Time, n), make([]bool, n)
+	// A member's addresses travel as pairs: arrays of arrays have to be rectangular.
+	addresses, owners := []string{}, []string{}
+	for i, c := range changed {
+		users[i], defaults[i], at[i], erased[i] = c.Row.UserID, c.Row.DefaultAddressID, c.Row.ChangedAt, c.Row.Erased
+		for _, id := range c.Row.AddressIDs {
+			addresses, owners = append(addresses, id), append(owners, c.Row.UserID)
+		}
 	}
-	return nil
+	b.Queue("save members", `
+		INSERT INTO member (user_id, address_ids, default_address_id, changed_at, erased)
+		SELECT k.user_id, coalesce(a.ids, '{}'), k.default_address_id, k.changed_at, k.erased
+		FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::boolean[]) AS k(user_id, default_address_id, changed_at, erased)
+		LEFT JOIN (SELECT user_id, array_agg(id ORDER BY place) AS ids
+		           FROM unnest($5::text[], $6::text[]) WITH ORDINALITY AS p(id, user_id, place) GROUP BY user_id) a USING (user_id)
+		ORDER BY k.user_id COLLATE "C"
+		ON CONFLICT (user_id) DO UPDATE SET address_ids = excluded.address_ids, default_address_id = excluded.default_address_id,
+			changed_at = excluded.changed_at, erased = excluded.erased`,
+		users, defaults, at, erased, addresses, owners)
 }

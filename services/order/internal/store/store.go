@@ -10,6 +10,7 @@ import (
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/pkg/pg"
+	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
 	stockv1 "github.com/quadrille-io/quadrille/proto/quadrille/stock/v1"
 	"github.com/quadrille-io/quadrille/services/order"
 )
@@ -47,6 +48,8 @@ func keysOf(in []flow.Input) wanted {
 			}
 		case *stockv1.ProductListed, *stockv1.ProductPriceChanged:
 			want.prices.add(i.Subject)
+		case *memberv1.MemberChanged, flow.Erased[*memberv1.MemberChanged]:
+			want.members.add(i.Subject)
 		default:
 			want.orders.add(i.Subject)
 		}
@@ -85,9 +88,10 @@ func (Store) Load(ctx context.Context, tx *pg.Tx, in []flow.Input) (*order.World
 	return w, tx.Send(ctx, second)
 }
 
-// Save writes what changed, table by table in the order in which Load went. Members are read only.
+// Save writes what changed, table by table in the order in which Load went.
 func (Store) Save(b *pg.Batch, w *order.World) error {
 	saveRecent(b, w.Recent.Changed())
+	saveMembers(b, w.Members.Changed())
 	savePrices(b, w.Prices.Changed())
 	saveOrders(b, w.Orders.Changed())
 	return nil

@@ -168,12 +168,8 @@ func seed(t fataler, pool *pgxpool.Pool) {
 	t.Helper()
 	w := &order.World{}
 	w.Prices.Put("P", order.Price{ProductID: "P", Name: "Lamp", Price: 1000, PreviousPrice: 1000, Currency: "KRW", OnSale: true, ChangedAt: time.UnixMicro(1)})
+	w.Members.Put("m", order.Member{UserID: "m", AddressIDs: []string{"home", "work"}, DefaultAddressID: "home", ChangedAt: time.Unix(0, 0).UTC()})
 	rig.Transact(t, pool, func(_ context.Context, tx *pg.Tx) error { return store.Store{}.Save(tx.Last(), w) })
-	if err := store.PutMembers(context.Background(), pool, []*memberv1.MemberChanged{
-		{MemberId: "m", Addresses: []*memberv1.Address{{AddressId: "home", Default: true}, {AddressId: "work"}}},
-	}); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func place(body string) flow.Input {
@@ -313,8 +309,8 @@ func TestConstraints(t *testing.T) {
 	}
 }
 
-// A member's copy follows the newest MemberChanged, in whichever order they come.
-func TestPutMembers(t *testing.T) {
+// A member's copy follows the newest MemberChanged, in whichever order they come, and forgets for good.
+func TestMembers(t *testing.T) {
 	t.Parallel()
 	pool := rig.Database(t, store.Migrate)
 	seed(t, pool)
@@ -323,28 +319,33 @@ func TestPutMembers(t *testing.T) {
 		t.Fatal(err)
 	}
 	m, _ := w.Members.Get("m")
-	if diff := cmp.Diff(order.Member{UserID: "m", AddressIDs: []string{"home", "work"}, DefaultAddressID: "home"}, m); diff != "" {
+	if diff := cmp.Diff(order.Member{UserID: "m", AddressIDs: []string{"home", "work"}, DefaultAddressID: "home", ChangedAt: time.Unix(0, 0).UTC()}, m); diff != "" {
 		t.Error(diff)
 	}
 	if w.Prices.Len() != 1 {
 		t.Errorf("%d prices", w.Prices.Len())
 	}
+	event := func(msg any) flow.Input { return flow.Input{Kind: flow.KindEvent, Subject: "m", Msg: msg} }
+	changed := func(at int64, id string) flow.Input {
+		return event(&memberv1.MemberChanged{
+			MemberId: "m", Addresses: []*memberv1.Address{{AddressId: id, Default: true, Line1: "unseen"}}, ChangedAt: timestamppb.New(time.Unix(at, 0)),
+		})
+	}
 	for _, c := range []struct {
-		at   time.Time
-		id   string
+		in   []flow.Input
 		want string
-	}{{time.Unix(20, 0), "new", "new"}, {time.Unix(10, 0), "old", "new"}, {time.Unix(20, 0), "again", "again"}} {
-		if err := store.PutMembers(t.Context(), pool, []*memberv1.MemberChanged{{
-			MemberId: "m", Addresses: []*memberv1.Address{{AddressId: c.id, Default: true}}, ChangedAt: timestamppb.New(c.at),
-		}}); err != nil {
-			t.Fatal(err)
-		}
+	}{
+		{[]flow.Input{changed(20, "new")}, "new"}, {[]flow.Input{changed(10, "old")}, "new"}, {[]flow.Input{changed(20, "again")}, "again"},
+		{[]flow.Input{changed(30, "one"), changed(25, "two"), changed(31, "three")}, "three"},
+		{[]flow.Input{event(flow.Erased[*memberv1.MemberChanged]{SubjectID: "m"})}, ""}, {[]flow.Input{changed(40, "late")}, ""},
+	} {
+		apply(t, pool, c.in...)
 		w, err := (store.Reader{Pool: pool}).PriceList(t.Context(), "m", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m, _ := w.Members.Get("m"); m.DefaultAddressID != c.want {
-			t.Errorf("after %s: %+v", c.id, m)
+		if m, _ := w.Members.Get("m"); m.DefaultAddressID != c.want || len(m.AddressIDs) != len(c.want[:min(1, len(c.want))]) {
+			t.Errorf("after %v: %+v", c.in, m)
 		}
 	}
 }

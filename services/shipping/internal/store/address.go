@@ -3,16 +3,16 @@ package store
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/pkg/pg"
-	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
 	"github.com/quadrille-io/quadrille/services/shipping"
 )
 
@@ -27,19 +27,43 @@ func loadAddresses(b *pg.Batch, w *shipping.World, ids []string) {
 	}
 }
 
-// saveAddresses takes rows in key order. An address keeps its owner: an id that another member has already
-// is not handed over.
-func saveAddresses(ctx context.Context, tx pgx.Tx, rows []shipping.Address) error {
-	if len(rows) == 0 {
-		return nil
+// loadBooks brings as of when the members' addresses are known. The locks of their subjects, which the engine holds, cover
+// them.
+func loadBooks(b *pg.Batch, w *shipping.World, users []string) {
+	if len(users) > 0 {
+		pg.Collect(b, "load address books", func(row pgx.CollectableRow) (x shipping.Book, err error) {
+			err = row.Scan(&x.UserID, &x.ChangedAt, &x.Erased)
+			x.ChangedAt = x.ChangedAt.UTC()
+			return x, err
+		}, func(x shipping.Book) { w.Books.Loaded(x.UserID, x) },
+			`SELECT user_id, changed_at, erased FROM address_owner WHERE user_id = ANY($1)`, users)
 	}
-	tag, err := tx.Exec(ctx, `
-		INSERT INTO address AS a (`+addressColumns+`)
+}
+
+// saveBooks replaces the addresses of the members that changed. An id that another member has already is not handed over.
+func saveBooks(b *pg.Batch, changed []flow.Change[string, shipping.Book]) {
+	if len(changed) == 0 {
+		return
+	}
+	var rows []shipping.Address
+	for _, c := range changed {
+		rows = append(rows, c.Row.Addresses...)
+	}
+	slices.SortFunc(rows, func(a, b shipping.Address) int { return cmp.Compare(a.AddressID, b.AddressID) })
+	users := column(changed, func(c flow.Change[string, shipping.Book]) string { return c.Row.UserID })
+	b.Queue("save address books", `
+		INSERT INTO address_owner (user_id, changed_at, erased) SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::boolean[])
+		ON CONFLICT (user_id) DO UPDATE SET changed_at = excluded.changed_at, erased = excluded.erased`, users,
+		column(changed, func(c flow.Change[string, shipping.Book]) time.Time { return c.Row.ChangedAt }),
+		column(changed, func(c flow.Change[string, shipping.Book]) bool { return c.Row.Erased }))
+	b.Queue("delete old addresses", `DELETE FROM address WHERE user_id = ANY($1)`, users)
+	if len(rows) == 0 {
+		return
+	}
+	b.Queue("save addresses", `
+		INSERT INTO address (`+addressColumns+`)
 		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
-		ON CONFLICT (address_id) DO UPDATE SET
-			name = EXCLUDED.name, phone = EXCLUDED.phone, line1 = EXCLUDED.line1, line2 = EXCLUDED.line2,
-			city = EXCLUDED.city, postal_code = EXCLUDED.postal_code, country = EXCLUDED.country
-		WHERE a.user_id = EXCLUDED.user_id`,
+		ON CONFLICT (address_id) DO NOTHING`,
 		column(rows, func(a shipping.Address) string { return a.AddressID }),
 		column(rows, func(a shipping.Address) string { return a.UserID }),
 		column(rows, func(a shipping.Address) string { return a.Name }),
@@ -49,46 +73,6 @@ func saveAddresses(ctx context.Context, tx pgx.Tx, rows []shipping.Address) erro
 		column(rows, func(a shipping.Address) string { return a.City }),
 		column(rows, func(a shipping.Address) string { return a.PostalCode }),
 		column(rows, func(a shipping.Address) string { return a.Country }))
-	if err != nil {
-		return fmt.Errorf("save %d addresses: %w", len(rows), err)
-	}
-	if tag.RowsAffected() != int64(len(rows)) {
-		return fmt.Errorf("save %d addresses: %w", len(rows), errForeignAddress)
-	}
-	return nil
-}
-
-var errForeignAddress = errors.New("an address id belongs to another member")
-
-// PutMembers makes the copies of these members' addresses what the messages say, whole: an address that is
-// not in its member's message any more is deleted. Members that are not named stay as they are.
-func PutMembers(ctx context.Context, pool *pgxpool.Pool, members []*memberv1.MemberChanged) error {
-	if len(members) == 0 {
-		return nil
-	}
-	users, ids := []string{}, []string{}
-	var addresses []shipping.Address
-	for _, m := range members {
-		users = append(users, m.GetMemberId())
-		for _, a := range m.GetAddresses() {
-			ids = append(ids, a.GetAddressId())
-			addresses = append(addresses, shipping.Address{
-				AddressID: a.GetAddressId(), UserID: m.GetMemberId(), Name: a.GetName(), Phone: a.GetPhone(),
-				Line1: a.GetLine1(), Line2: a.GetLine2(), City: a.GetCity(), PostalCode: a.GetPostalCode(), Country: a.GetCountry(),
-			})
-		}
-	}
-	slices.SortFunc(addresses, func(a, b shipping.Address) int { return cmp.Compare(a.AddressID, b.AddressID) })
-	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `DELETE FROM address WHERE user_id = ANY($1) AND NOT address_id = ANY($2::text[])`, users, ids); err != nil {
-			return fmt.Errorf("delete old addresses: %w", err)
-		}
-		return saveAddresses(ctx, tx, addresses)
-	})
-	if err != nil {
-		return fmt.Errorf("put %d members: %w", len(members), err)
-	}
-	return nil
 }
 
 // Addresses returns those of the addresses that there are, by id.

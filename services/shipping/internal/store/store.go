@@ -12,6 +12,7 @@ import (
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/pkg/pg"
+	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
 	"github.com/quadrille-io/quadrille/services/shipping"
 )
@@ -22,18 +23,23 @@ type Store struct {
 	LookAfter time.Duration
 }
 
-// Load brings the orders' shipments, and of completed orders the addresses.
+// Load brings the orders' shipments, of completed orders the addresses, and as of when members' addresses are known.
 func (Store) Load(ctx context.Context, tx *pg.Tx, in []flow.Input) (*shipping.World, error) {
 	world, b := &shipping.World{}, &pg.Batch{}
-	orders, addresses := map[string]struct{}{}, map[string]struct{}{}
+	orders, addresses, users := map[string]struct{}{}, map[string]struct{}{}, map[string]struct{}{}
 	for _, i := range in {
-		orders[i.Subject] = struct{}{}
-		if completed, ok := i.Msg.(*orderv1.OrderCompleted); ok {
-			addresses[completed.GetShippingAddressId()] = struct{}{}
+		switch msg := i.Msg.(type) {
+		case *memberv1.MemberChanged, flow.Erased[*memberv1.MemberChanged]:
+			users[i.Subject] = struct{}{}
+			continue
+		case *orderv1.OrderCompleted:
+			addresses[msg.GetShippingAddressId()] = struct{}{}
 		}
+		orders[i.Subject] = struct{}{}
 	}
 	loadShipments(b, world, sorted(orders))
 	loadAddresses(b, world, sorted(addresses))
+	loadBooks(b, world, sorted(users))
 	return world, tx.Send(ctx, b)
 }
 
@@ -76,13 +82,13 @@ func loadShipments(b *pg.Batch, w *shipping.World, orders []string) {
 	}
 }
 
-// Save writes shipments, what was told of them, and which are asked about. No decision changes an address: members do, see
-// [PutMembers].
+// Save writes shipments, what was told of them, which are asked about, and address books.
 func (st Store) Save(b *pg.Batch, w *shipping.World) error {
 	changed := w.Shipments.Changed()
 	saveShipments(b, changed)
 	saveHistory(b, w.History.Changed())
 	saveWatches(b, changed, st.LookAfter)
+	saveBooks(b, w.Books.Changed())
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/protobuf/types/known/timestamppb"
 	"pgregory.net/rapid"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
@@ -102,7 +103,7 @@ var worlds = cmp.Options{
 	cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) && a.Location() == b.Location() }),
 }
 
-// What Save and PutMembers wrote, Load gives back, new rows and changed ones alike.
+// What Save wrote, Load gives back, new rows and changed ones alike.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	pool := rig.Database(t, store.Migrate)
@@ -133,8 +134,12 @@ func TestRoundTrip(t *testing.T) {
 			want.Addresses.Loaded(address, addressOf(user, a))
 		}
 		for i, world := range []*shipping.World{first, second} {
-			err := errors.Join(save(t.Context(), pool, world), store.PutMembers(t.Context(), pool, [][]*memberv1.MemberChanged{{before}, {after}}[i]))
-			if err != nil {
+			book := shipping.Book{UserID: before.GetMemberId()}
+			for _, a := range []*memberv1.MemberChanged{before, after}[i].GetAddresses() {
+				book.Addresses = append(book.Addresses, addressOf(book.UserID, a))
+			}
+			world.Books.Put(book.UserID, book)
+			if err := save(t.Context(), pool, world); err != nil {
 				r.Fatal(err)
 			}
 		}
@@ -154,7 +159,8 @@ func TestAddressIsLoadedForOrderCompletedOnly(t *testing.T) {
 	pool := rig.Database(t, store.Migrate)
 	world := &shipping.World{}
 	world.Shipments.Put("o", shipping.Shipment{OrderID: "o", AddressID: "a"})
-	if err := errors.Join(save(t.Context(), pool, world), store.PutMembers(t.Context(), pool, []*memberv1.MemberChanged{member("u", "a")})); err != nil {
+	world.Books.Put("u", shipping.Book{UserID: "u", Addresses: []shipping.Address{{AddressID: "a", UserID: "u"}}})
+	if err := save(t.Context(), pool, world); err != nil {
 		t.Fatal(err)
 	}
 	got, err := load(t.Context(), pool, asked("o"))
@@ -219,7 +225,8 @@ func member(id string, addresses ...string) *memberv1.MemberChanged {
 	return m
 }
 
-func TestPutMembers(t *testing.T) {
+// A member's addresses are what the newest event says, whole; and gone for good once the member is erased.
+func TestBooks(t *testing.T) {
 	t.Parallel()
 	pool := rig.Database(t, store.Migrate)
 	ctx := t.Context()
@@ -231,35 +238,53 @@ func TestPutMembers(t *testing.T) {
 			t.Errorf("address %s: owner %q, found %t, %v; want owner %q", id, a.UserID, found, err, user)
 		}
 	}
-	for _, put := range [][]*memberv1.MemberChanged{
-		nil,
-		{member("ann", "b", "a"), member("bob", "c")},
-		{member("ann", "b", "a"), member("bob", "c")}, // at every start
-		{member("ann", "b", "d")},                     // whole: a is gone; bob is not named
-		{member("cid")},
-	} {
-		if err := store.PutMembers(ctx, pool, put); err != nil {
-			t.Fatal(err)
+	tell := func(messages ...any) {
+		t.Helper()
+		var in []flow.Input
+		for _, m := range messages {
+			subject := ""
+			switch m := m.(type) {
+			case *memberv1.MemberChanged:
+				subject = m.GetMemberId()
+			case flow.Command:
+				subject = m.Subject()
+			}
+			in = append(in, flow.Input{Kind: flow.KindEvent, Subject: subject, Msg: m, Meta: flow.Meta{Now: time.Now()}})
 		}
+		rig.Transact(t, pool, func(ctx context.Context, tx *pg.Tx) error {
+			w, err := store.Store{}.Load(ctx, tx, in)
+			if err != nil {
+				return err
+			}
+			for _, i := range in {
+				if _, err := shipping.Topology.Decide(w, i); err != nil {
+					return err
+				}
+			}
+			return store.Store{}.Save(tx.Last(), w)
+		})
 	}
+	late := member("ann", "z")
+	tell(member("ann", "b", "a"), member("bob", "c"))
+	late.ChangedAt = timestamppb.New(time.Unix(-1, 0))
+	tell(member("ann", "b", "a"), late, member("bob", "c"))
+	tell(member("ann", "b", "d"), member("cid", "c")) // whole: a is gone; bob's is not handed over
 	has("a", "")
 	has("b", "ann")
 	has("c", "bob")
 	has("d", "ann")
+	has("z", "")
 	want := shipping.Address{
 		AddressID: "d", UserID: "ann", Name: "N d", Phone: "P", Line1: "L1", Line2: "L2", City: "C", PostalCode: "12345", Country: "KR",
 	}
 	if got, err := store.Addresses(ctx, pool, map[string]bool{"b": true, "d": true, "nobody": true}); err != nil || len(got) != 2 || got["d"] != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if err := store.PutMembers(ctx, pool, []*memberv1.MemberChanged{member("cid", "c")}); err == nil {
-		t.Error("cid was given bob's address")
-	}
-	has("c", "bob")
-	if err := store.PutMembers(ctx, pool, []*memberv1.MemberChanged{member("ann")}); err != nil {
-		t.Fatal(err)
-	}
+	tell(flow.Erased[*memberv1.MemberChanged]{SubjectID: "ann"}, member("ann", "b"))
+	tell(member("ann", "b"))
 	has("b", "")
+	has("d", "")
+	has("c", "bob")
 }
 
 // Somebody else's shipment is not there.
