@@ -308,7 +308,8 @@ func (s *server) getAudit(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if page.StartingAfter != "" && uuid.Validate(page.StartingAfter) != nil {
+	// A UUID can also be spelled as a URN, or in braces; the database reads the plain form.
+	if page.StartingAfter != "" && (len(page.StartingAfter) != len(uuid.Nil.String()) || uuid.Validate(page.StartingAfter) != nil) {
 		return fault.Of(fault.CodeInvalidParameter, "startingAfter must be the id of an entry.")
 	}
 	entries, err := store.Audit(c.Request().Context(), s.host.Pool, page.StartingAfter, page.Limit)
