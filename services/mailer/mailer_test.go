@@ -59,6 +59,7 @@ func TestEveryStateMeetsEveryInput(t *testing.T) {
 			then("undeliverable", Mailed{OrderID: "o", Kind: kind, Outcome: IsUndeliverable}, "", lost)
 		}
 	}
+	names["quadrille.member.v1.MemberChanged"] = true // see TestMembers
 	flowtest.Covered(t, Topology, names)
 }
 

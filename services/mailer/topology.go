@@ -9,6 +9,8 @@ var Topology = flow.Service("mailer",
 	flow.On(OnShipmentDispatched).Calls(CallOf(Dispatched)).Relaxed(),
 	flow.On(OnShipmentDelivered).Calls(CallOf(Delivered)).Relaxed(),
 	flow.On(OnPaymentRefunded).Calls(CallOf(Refunded)).Relaxed(),
+	flow.On(OnMemberChanged).Relaxed(),
+	flow.OnErased(OnMemberErased).Relaxed(),
 	flow.OnAnswer(OnMailed),
 	flow.OnCommand(OnBounce),
 )

@@ -24,6 +24,8 @@ type World struct {
 	// Dead are the addresses that the decisions found to be so. Load brings none: one that was found before is found
 	// again without harm.
 	Dead []DeadAddress `json:",omitempty"`
+	// Contacts are what events say of where mails go, in their order. Load brings none.
+	Contacts []NewContact `json:",omitempty"`
 }
 
 // Kind is what a mail is about.

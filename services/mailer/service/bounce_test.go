@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
+	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
 	"github.com/quadrille-io/quadrille/services/internal/rig"
 )
 
@@ -50,7 +52,7 @@ func listening(t *testing.T) *system {
 func TestBounce(t *testing.T) {
 	t.Parallel()
 	r := listening(t)
-	stop := r.start()
+	r.start()
 	r.publish("order-1", 1, completed("order-1", "lee"))
 	r.await("order-1", map[string]string{"completed": "SENT"})
 	const message = "<mail-completed-order-1@shop.example>"
@@ -78,9 +80,10 @@ func TestBounce(t *testing.T) {
 	r.await("order-2", map[string]string{"completed": "SKIPPED"})
 	r.publish("order-3", 1, completed("order-3", "kim"))
 	r.await("order-3", map[string]string{"completed": "SENT"})
-	stop()
-	r.env["MEMBERS_FILE"] = r.MembersFile(strings.ReplaceAll(members, "lee@", "lee.new@"))
-	r.start()
+	r.Publish("lee", &memberv1.MemberChanged{
+		MemberId: "lee", Name: "Lee", Email: "lee.new@shop.example", Language: "en", ChangedAt: timestamppb.Now(),
+	})
+	r.CaughtUp()
 	r.publish("order-4", 1, completed("order-4", "lee"))
 	r.await("order-4", map[string]string{"completed": "SENT"})
 	if n := len(r.received("lee@shop.example")); n != 1 {

@@ -41,10 +41,11 @@ func prepare(t *testing.T) *system { return prepareWith(t, inbox.Config{}) }
 // prepareWith takes what the mail server asks of those who send.
 func prepareWith(t *testing.T, server inbox.Config) *system {
 	t.Helper()
-	r := &system{Rig: rig.New(t, "", "order.v1", "payment.v1", "shipping.v1")}
+	r := &system{Rig: rig.New(t, "", "order.v1", "payment.v1", "shipping.v1", "member.v1")}
+	r.Members(members)
 	r.env = map[string]string{
-		"DATABASE_URL": testkit.Database(t), "MEMBERS_FILE": r.MembersFile(members),
-		"SMTP_ADDR": r.openInbox(server), "MAIL_FROM": "Shop <shop@shop.example>",
+		"DATABASE_URL": testkit.Database(t),
+		"SMTP_ADDR":    r.openInbox(server), "MAIL_FROM": "Shop <shop@shop.example>",
 		"SHOP_URL": "https://shop.example",
 	}
 	return r
@@ -76,7 +77,9 @@ func (r *system) start() (stop func()) {
 	r.T.Helper()
 	var cfg service.Config
 	r.Configure(&cfg, &cfg.Config, r.env)
-	return r.Serve(&cfg.Config, func(ctx context.Context) error { return service.Run(ctx, cfg) })
+	stop = r.Serve(&cfg.Config, func(ctx context.Context) error { return service.Run(ctx, cfg) })
+	r.CaughtUp()
+	return stop
 }
 
 // publish puts events on their topics, as the other services would; copies says how often each.

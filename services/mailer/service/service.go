@@ -23,7 +23,6 @@ import (
 	"github.com/quadrille-io/quadrille/services/mailer/internal/store"
 	"github.com/quadrille-io/quadrille/services/mailer/letter"
 	"github.com/quadrille-io/quadrille/services/mailer/smtp"
-	"github.com/quadrille-io/quadrille/services/member"
 )
 
 // Config is mailer's environment.
@@ -50,8 +49,6 @@ type Config struct {
 	ShopURL string `env:"SHOP_URL"`
 	// ShopTimeZone is the one that mails tell the time in: Asia/Seoul.
 	ShopTimeZone string `env:"SHOP_TIME_ZONE" envDefault:"UTC"`
-	// MembersFile holds the seeded members' contact data; see package member.
-	MembersFile string `env:"MEMBERS_FILE"`
 }
 
 // longestTimeout: one connection has to end within the 10 s that the engine gives a call.
@@ -146,16 +143,12 @@ func Run(ctx context.Context, cfg Config) error {
 		Migrate:    store.Migrate,
 		Books:      store.Books(),
 		Callers:    c.callers(),
-		// The row per order and kind recognises a repeated event.
+		// The row per order and kind recognises a repeated event, and a contact's time a member's.
 		NoInbox: true,
 		Routes:  c.routes,
-		Seed: func(ctx context.Context, pool *pgxpool.Pool) error {
+		Seed: func(_ context.Context, pool *pgxpool.Pool) error {
 			c.pool = pool
-			members, err := member.Load(cfg.MembersFile)
-			if err != nil {
-				return err
-			}
-			return store.PutMembers(ctx, pool, members)
+			return nil
 		},
 		Notices: notices,
 	})

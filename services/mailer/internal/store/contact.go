@@ -1,9 +1,9 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/quadrille-io/quadrille/pkg/pg"
-	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
 	"github.com/quadrille-io/quadrille/services/mailer"
 )
 
@@ -24,43 +23,36 @@ type Contact struct {
 	Since time.Time
 }
 
-// PutMembers keeps the members' contact data. What is older than what is there changes nothing. Another address is a new
-// one: whatever came back from the last says nothing of it.
-func PutMembers(ctx context.Context, pool *pgxpool.Pool, members []*memberv1.MemberChanged) error {
-	newest := map[string]*memberv1.MemberChanged{}
-	for _, m := range members {
-		if old := newest[m.GetMemberId()]; old == nil || !m.GetChangedAt().AsTime().Before(old.GetChangedAt().AsTime()) {
-			newest[m.GetMemberId()] = m
+// saveContacts writes what the members' events said. What is older than what is there changes nothing, and of an erased
+// member nothing does. Another address is a new one: whatever came back from the last says nothing of it.
+func saveContacts(b *pg.Batch, told []mailer.NewContact) {
+	newest := map[string]mailer.NewContact{}
+	for _, c := range told {
+		if old, known := newest[c.MemberID]; !known || !old.Erased && (c.Erased || !c.ChangedAt.Before(old.ChangedAt)) {
+			newest[c.MemberID] = c
 		}
 	}
 	if len(newest) == 0 {
-		return nil
+		return
 	}
 	n := len(newest)
 	ids, emails, names, languages := make([]string, 0, n), make([]string, 0, n), make([]string, 0, n), make([]string, 0, n)
-	changed := make([]time.Time, 0, n)
-	rows := make([]*memberv1.MemberChanged, 0, n)
-	for _, m := range newest {
-		rows = append(rows, m)
+	changed, erased := make([]time.Time, 0, n), make([]bool, 0, n)
+	for _, id := range slices.Sorted(maps.Keys(newest)) {
+		c := newest[id]
+		ids, emails, names, languages = append(ids, id), append(emails, c.Email), append(names, c.Name), append(languages, c.Language)
+		changed, erased = append(changed, c.ChangedAt), append(erased, c.Erased)
 	}
-	slices.SortFunc(rows, func(a, b *memberv1.MemberChanged) int { return cmp.Compare(a.GetMemberId(), b.GetMemberId()) })
-	for _, m := range rows {
-		ids, emails = append(ids, m.GetMemberId()), append(emails, m.GetEmail())
-		names, languages = append(names, m.GetName()), append(languages, m.GetLanguage())
-		changed = append(changed, m.GetChangedAt().AsTime())
-	}
-	if _, err := pool.Exec(ctx, `
-		INSERT INTO contact AS c (member_id, email, name, language, changed_at)
-		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
+	b.Queue("save contacts", `
+		INSERT INTO contact AS c (member_id, email, name, language, changed_at, erased)
+		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::boolean[])
 		ON CONFLICT (member_id) DO UPDATE SET email = excluded.email, name = excluded.name,
-			language = excluded.language, changed_at = excluded.changed_at,
+			language = excluded.language, changed_at = excluded.changed_at, erased = excluded.erased,
 			address_since = CASE WHEN c.email = excluded.email THEN c.address_since ELSE excluded.address_since END,
 			bounced_at = CASE WHEN c.email = excluded.email THEN c.bounced_at END,
 			bounce_code = CASE WHEN c.email = excluded.email THEN c.bounce_code END
-		WHERE c.changed_at <= excluded.changed_at`, ids, emails, names, languages, changed); err != nil {
-		return fmt.Errorf("put the contacts of %d members: %w", n, err)
-	}
-	return nil
+		WHERE NOT c.erased AND (excluded.erased OR c.changed_at <= excluded.changed_at)`,
+		ids, emails, names, languages, changed, erased)
 }
 
 // bury notes the addresses that nothing is sent to any more, as far as they are still the members'. Rows are locked in

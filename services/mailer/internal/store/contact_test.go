@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/pkg/pg"
 	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
 	"github.com/quadrille-io/quadrille/services/internal/rig"
@@ -29,8 +30,46 @@ func contact(t *testing.T, pool *pgxpool.Pool, id string) (c store.Contact, ther
 
 func put(t *testing.T, pool *pgxpool.Pool, m *memberv1.MemberChanged) {
 	t.Helper()
-	if err := store.PutMembers(t.Context(), pool, []*memberv1.MemberChanged{m}); err != nil {
+	if err := meet(t.Context(), pool, m); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// meet is a batch of members' events.
+func meet(ctx context.Context, pool *pgxpool.Pool, messages ...any) error {
+	return pg.Transact(ctx, pool, func(tx *pg.Tx) error {
+		w := &mailer.World{}
+		for _, m := range messages {
+			if _, err := mailer.Topology.Decide(w, input(m)); err != nil {
+				return err
+			}
+		}
+		return store.Store{}.Save(tx.Last(), w)
+	})
+}
+
+// An erased member leaves nothing, and nothing that comes late brings anything back.
+func TestErased(t *testing.T) {
+	t.Parallel()
+	pool := rig.Database(t, store.Migrate)
+	kim := func(at time.Time) *memberv1.MemberChanged {
+		return &memberv1.MemberChanged{MemberId: "kim", Email: "canary@example.com", Name: "canary", Language: "canary", ChangedAt: timestamppb.New(at)}
+	}
+	gone := flow.Erased[*memberv1.MemberChanged]{SubjectID: "kim"}
+	for i, batch := range [][]any{
+		{kim(noon)}, {gone}, {gone}, {kim(noon.Add(time.Hour))}, {kim(noon.Add(2 * time.Hour)), gone, kim(noon.Add(3 * time.Hour))},
+	} {
+		if err := meet(t.Context(), pool, batch...); err != nil {
+			t.Fatal(err)
+		}
+		var rows, canaries int
+		if err := pool.QueryRow(t.Context(), `SELECT count(*), count(*) FILTER (WHERE c::text LIKE '%canary%') FROM contact c`).Scan(&rows, &canaries); err != nil {
+			t.Fatal(err)
+		}
+		_, there := contact(t, pool, "kim")
+		if want := i == 0; there != want || (canaries > 0) != want || rows != 1 {
+			t.Errorf("after batch %d: %d rows, %d with a canary, a contact: %v", i, rows, canaries, there)
+		}
 	}
 }
 
@@ -91,7 +130,7 @@ func TestBuryAtOnce(t *testing.T) {
 	pool := rig.Database(t, store.Migrate)
 	const members = 20
 	var dead []mailer.DeadAddress
-	var changed []*memberv1.MemberChanged
+	var changed []any
 	for i := range members {
 		m := &memberv1.MemberChanged{MemberId: fmt.Sprintf("member-%02d", i), Email: "a@example.com", ChangedAt: timestamppb.New(noon)}
 		changed = append(changed, m)
@@ -109,7 +148,7 @@ func TestBuryAtOnce(t *testing.T) {
 			err := error(nil)
 			switch i % 3 {
 			case 0:
-				err = store.PutMembers(t.Context(), pool, changed)
+				err = meet(t.Context(), pool, changed...)
 			default:
 				w := &mailer.World{Dead: [][]mailer.DeadAddress{dead, backwards}[i%2]}
 				err = pg.Transact(t.Context(), pool, func(tx *pg.Tx) error { return store.Store{}.Save(tx.Last(), w) })

@@ -78,7 +78,7 @@ func greet(b *pg.Batch, w *mailer.World) {
 		return
 	}
 	pg.Collect(b, "look for contacts", pgx.RowTo[string], func(id string) { delete(w.Strangers, id) },
-		`SELECT member_id FROM contact WHERE member_id = ANY($1) AND bounced_at IS NULL`, slices.Sorted(maps.Keys(w.Strangers)))
+		`SELECT member_id FROM contact WHERE member_id = ANY($1) AND email <> '' AND bounced_at IS NULL`, slices.Sorted(maps.Keys(w.Strangers)))
 }
 
 func scanMail(row pgx.CollectableRow) (mailer.Mail, error) {
@@ -94,6 +94,7 @@ func scanMail(row pgx.CollectableRow) (mailer.Mail, error) {
 // Save writes what changed, mails in one statement and addresses in another. Of a mail that is there only what became
 // of it changes.
 func (Store) Save(b *pg.Batch, w *mailer.World) error {
+	saveContacts(b, w.Contacts)
 	bury(b, w.Dead)
 	changed := w.Mails.Changed()
 	if len(changed) == 0 {

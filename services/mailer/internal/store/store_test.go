@@ -68,9 +68,7 @@ func batch(t *testing.T, pool *pgxpool.Pool, messages ...any) (calls int) {
 // introduce adds the contact of the one who orders here.
 func introduce(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
-	if err := store.PutMembers(t.Context(), pool, []*memberv1.MemberChanged{{MemberId: "kim", Email: "kim@example.com"}}); err != nil {
-		t.Fatal(err)
-	}
+	put(t, pool, &memberv1.MemberChanged{MemberId: "kim", Email: "kim@example.com"})
 }
 
 // There is nobody to mail: that is noted, and nothing is asked for.
@@ -226,12 +224,12 @@ func TestContactsKeepTheNewest(t *testing.T) {
 	kim := func(email string, minute int) *memberv1.MemberChanged {
 		return &memberv1.MemberChanged{MemberId: "kim", Email: email, Name: "김", Language: "ko", ChangedAt: timestamppb.New(noon.Add(time.Duration(minute) * time.Minute))}
 	}
-	for _, members := range [][]*memberv1.MemberChanged{
-		{kim("second@example.com", 2), kim("first@example.com", 1), {MemberId: "lee", Email: "lee@example.com"}, {MemberId: "park"}},
+	for _, members := range [][]any{
+		{kim("second@example.com", 2), kim("first@example.com", 1), &memberv1.MemberChanged{MemberId: "lee", Email: "lee@example.com"}, &memberv1.MemberChanged{MemberId: "park"}},
 		{kim("late@example.com", 1)},
 		nil,
 	} {
-		if err := store.PutMembers(t.Context(), pool, members); err != nil {
+		if err := meet(t.Context(), pool, members...); err != nil {
 			t.Fatal(err)
 		}
 	}
