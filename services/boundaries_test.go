@@ -21,12 +21,12 @@ var allowed = map[string]map[string]string{
 		"choreography": "shows the declared flow and explains a timeline by it; deciding packages only, no store of another service",
 		"reconcile":    "compares the services' books on a schedule",
 	},
-	"order":    {"member": "reads the configured members that stand in for member.v1", "reconcile": booksOnly},
+	"order":    {"reconcile": booksOnly},
 	"stock":    {"reconcile": booksOnly},
 	"coupon":   {"reconcile": booksOnly},
 	"payment":  {"reconcile": booksOnly},
-	"shipping": {"member": "reads the configured members that stand in for member.v1", "reconcile": booksOnly},
-	"mailer":   {"member": "reads the configured members that stand in for member.v1", "reconcile": booksOnly},
+	"shipping": {"reconcile": booksOnly},
+	"mailer":   {"reconcile": booksOnly},
 }
 
 // booksOnly: package book is values, the rows that services lay open; the comparison itself is the gateway's and

@@ -10,7 +10,6 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
-	_ "github.com/quadrille-io/quadrille/proto/quadrille/member/v1" // its topic is described too
 )
 
 // AsyncAPI is proto/asyncapi.yaml: every topic, every event on it with its headers, and its fields in
@@ -20,7 +19,7 @@ func AsyncAPI(all []flow.Topology, protoFolder string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	d := document{said: said, schemas: map[string]mapping{}}
+	d := document{said: said, compacted: compactedTopics(all), schemas: map[string]mapping{}}
 	for _, t := range all {
 		for _, name := range emittedBy(t) {
 			if err := d.event(name); err != nil {
@@ -28,18 +27,17 @@ func AsyncAPI(all []flow.Topology, protoFolder string) (string, error) {
 			}
 		}
 	}
-	if err := d.event("quadrille.member.v1.MemberChanged"); err != nil {
-		return "", err
-	}
 	return "# Generated from the declared choreography by \"make generate\"; do not edit.\n" + yamlText(d.whole()), nil
 }
 
 // document gathers what the sections of the file are made of.
 type document struct {
-	said    comments
-	topics  []string
-	events  map[string][]string // full names by topic
-	schemas map[string]mapping  // by full name
+	said   comments
+	topics []string
+	// compacted are those of topics that keep the last event of each subject.
+	compacted []string
+	events    map[string][]string // full names by topic
+	schemas   map[string]mapping  // by full name
 }
 
 // event adds an event type with every message it is made of.
@@ -167,7 +165,7 @@ func (d *document) whole() mapping {
 
 func (d *document) channelText(topic string) string {
 	switch topic {
-	case memberTopic:
+	case "member.v1":
 		return "Keyed by member id. Restricted: the only topic with personal data. A null value means erased."
 	case "stock.v1":
 		return "Keyed by order id; a product's own events by product id."
@@ -177,7 +175,7 @@ func (d *document) channelText(topic string) string {
 
 func (d *document) kafkaBinding(topic string) mapping {
 	config := mapping{{"cleanup.policy", []any{"delete"}}, {"retention.ms", int(retention.Milliseconds())}}
-	if topic == memberTopic {
+	if slices.Contains(d.compacted, topic) {
 		config = mapping{{"cleanup.policy", []any{"compact"}}}
 	}
 	return mapping{{"partitions", 12}, {"replicas", 3}, {"topicConfiguration", config}, {"bindingVersion", "0.5.0"}}

@@ -11,6 +11,7 @@ import (
 	"github.com/quadrille-io/quadrille/services/dataplatform"
 	"github.com/quadrille-io/quadrille/services/gateway"
 	"github.com/quadrille-io/quadrille/services/mailer"
+	"github.com/quadrille-io/quadrille/services/member"
 	"github.com/quadrille-io/quadrille/services/order"
 	"github.com/quadrille-io/quadrille/services/payment"
 	"github.com/quadrille-io/quadrille/services/shipping"
@@ -27,6 +28,7 @@ func Topologies() []flow.Topology {
 		payment.Topology.Topology(),
 		shipping.Topology.Topology(),
 		mailer.Topology.Topology(),
+		member.Topology.Topology(),
 		gateway.Topology.Topology(),
 		dataplatform.Topology.Topology(),
 		webhook.Topology.Topology(),

@@ -49,6 +49,9 @@ func Table(all []flow.Topology) string {
 			if e.Kind != flow.KindEvent {
 				takes = e.Kind.String() + " " + takes
 			}
+			if e.Erased {
+				takes += " (null)"
+			}
 			var emits []string
 			for _, name := range e.Emits {
 				emits = append(emits, shortName(name))

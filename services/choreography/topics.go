@@ -13,12 +13,6 @@ import (
 // retention is how long events can be read again, by a subscriber that was away or one that is new.
 const retention = 7 * 24 * time.Hour
 
-// memberTopic has personal data: it keeps the last state of each member and nothing for anybody else.
-const memberTopic = "member.v1"
-
-// memberReaders are the only services that may read it.
-var memberReaders = []string{"order", "shipping", "mailer"}
-
 // Topics is deploy/topics.yaml: every topic with its settings, and for every service the topics it may
 // write and read and the group it reads with. A topic is written by its owner alone.
 func Topics(all []flow.Topology) string {
@@ -29,26 +23,27 @@ func Topics(all []flow.Topology) string {
 # a key would move to another partition, and the order of its events with it.
 topics:
 `)
+	compacted := compactedTopics(all)
 	for _, topic := range topicNames(all) {
-		topicYAML(&b, topic)
+		topicYAML(&b, topic, slices.Contains(compacted, topic))
 	}
-	topicYAML(&b, memberTopic)
 	b.WriteString(`
 # One principal per service. Write: produce, idempotently. Read: consume, with the group of the same name; the owner
-# of a topic reads it too, where an event is to be sent again. Either comes with Describe and DescribeConfigs: services
+# of a topic reads it too, where an event is to be sent again; a compacted one has states, which never are. Either comes with Describe and DescribeConfigs: services
 # look at partitions and copies when they start.
 principals:
 `)
 	for _, t := range all {
 		write := t.Published()
-		read := append(t.Topics(), write...)
-		if slices.Contains(memberReaders, t.Service) {
-			read = append(read, memberTopic)
+		read := t.Topics()
+		for _, topic := range write {
+			if !slices.Contains(compacted, topic) {
+				read = append(read, topic)
+			}
 		}
 		slices.Sort(read)
 		principalYAML(&b, t.Service, write, slices.Compact(read))
 	}
-	principalYAML(&b, "member", []string{memberTopic}, nil)
 	return b.String()
 }
 
@@ -65,11 +60,20 @@ func topicNames(all []flow.Topology) []string {
 	return names
 }
 
-func topicYAML(b *strings.Builder, topic string) {
+// compactedTopics are those that keep the last event of each subject, and none of those that were erased.
+func compactedTopics(all []flow.Topology) []string {
+	var names []string
+	for _, t := range all {
+		names = append(names, t.Compacted()...)
+	}
+	return names
+}
+
+func topicYAML(b *strings.Builder, topic string, compacted bool) {
 	owner, _, _ := strings.Cut(topic, ".")
 	fmt.Fprintf(b, "  - name: %s\n    owner: %s\n    partitions: %d\n    replication: 3\n    config:\n", topic, owner, kafka.Partitions)
 	fmt.Fprintf(b, "      min.insync.replicas: 2\n")
-	if topic == memberTopic {
+	if compacted {
 		b.WriteString("      cleanup.policy: compact\n      # An erased member's data is gone after this long at the latest.\n      max.compaction.lag.ms: 86400000\n")
 		return
 	}

@@ -1,6 +1,5 @@
 // Package member decides over members: their profiles, their address books, and their end. It is the only service
-// whose events carry personal data. Everything here but Load, which reads a file of members, is a pure function of the
-// World and one input; no clock, no I/O.
+// whose events carry personal data. Everything here is a pure function of the World and one input; no clock, no I/O.
 package member
 
 import (

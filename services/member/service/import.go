@@ -11,6 +11,7 @@ import (
 	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
 	"github.com/quadrille-io/quadrille/services/member"
 	"github.com/quadrille-io/quadrille/services/member/internal/store"
+	"github.com/quadrille-io/quadrille/services/member/seed"
 )
 
 // importer puts the members of MEMBERS_FILE there, by commands like anybody's. Who is there already stays as they are,
@@ -22,7 +23,7 @@ const importAtOnce = 256
 
 // start returns once the members are there. What may pass by itself is tried again until ctx ends.
 func (i *importer) start(ctx context.Context) error {
-	members, err := member.Load(i.edge.cfg.MembersFile)
+	members, err := seed.Load(i.edge.cfg.MembersFile)
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ type Config struct {
 	// DefaultLanguage of members who name none, BCP 47.
 	DefaultLanguage string `env:"DEFAULT_LANGUAGE" envDefault:"en"`
 
-	// MembersFile holds members to begin with; see member.Load. Their password is SeedPassword; empty: none.
+	// MembersFile holds members to begin with; see package seed. Their password is SeedPassword; empty: none.
 	MembersFile  string     `env:"MEMBERS_FILE"`
 	SeedPassword run.Secret `env:"SEED_PASSWORD"`
 }

@@ -1,4 +1,4 @@
-package member_test
+package seed_test
 
 import (
 	"os"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/quadrille-io/quadrille/services/member"
+	"github.com/quadrille-io/quadrille/services/member/seed"
 )
 
 // FuzzLoad: members that are taken can be told apart and have one default address at most; an error names the place and
@@ -21,7 +21,7 @@ func FuzzLoad(f *testing.F) {
 		if err := os.WriteFile(path, file, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		members, err := member.Load(path)
+		members, err := seed.Load(path)
 		if err != nil {
 			if text := err.Error(); strings.Contains(text, "Zephyrine") || strings.Contains(text, "z@e.example") || strings.Contains(text, "Canary") {
 				t.Fatalf("the error quotes a member: %v", err)

@@ -1,4 +1,4 @@
-package member_test
+package seed_test
 
 import (
 	"os"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/quadrille-io/quadrille/services/member"
+	"github.com/quadrille-io/quadrille/services/member/seed"
 )
 
 func write(t *testing.T, content string) string {
@@ -20,7 +20,7 @@ func write(t *testing.T, content string) string {
 
 func TestLoad(t *testing.T) {
 	t.Parallel()
-	members, err := member.Load(write(t, `[
+	members, err := seed.Load(write(t, `[
 		{"memberId": "m1", "email": "m1@shop.example", "language": "ko",
 		 "addresses": [{"addressId": "a1", "line1": "1 Sejong-daero", "default": true}, {"addressId": "a2"}]},
 		{"memberId": "m2"}
@@ -31,7 +31,7 @@ func TestLoad(t *testing.T) {
 	if len(members) != 2 || members[0].GetAddresses()[0].GetAddressId() != "a1" || !members[0].GetAddresses()[0].GetDefault() {
 		t.Errorf("loaded %v", members)
 	}
-	if none, err := member.Load(""); err != nil || none != nil {
+	if none, err := seed.Load(""); err != nil || none != nil {
 		t.Errorf("no file gave %v, %v", none, err)
 	}
 }
@@ -48,7 +48,7 @@ func TestLoadRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := member.Load(write(t, content))
+			_, err := seed.Load(write(t, content))
 			if err == nil {
 				t.Fatal("loaded")
 			}
@@ -57,7 +57,7 @@ func TestLoadRefuses(t *testing.T) {
 			}
 		})
 	}
-	if _, err := member.Load(filepath.Join(t.TempDir(), "missing.json")); err == nil {
+	if _, err := seed.Load(filepath.Join(t.TempDir(), "missing.json")); err == nil {
 		t.Error("a missing file loaded")
 	}
 }

@@ -1,5 +1,5 @@
-// Package member is where members and their personal data live.
-package member
+// Package seed reads members to begin with from a file.
+package seed
 
 import (
 	"encoding/json"
@@ -13,8 +13,7 @@ import (
 )
 
 // Load reads the members of a file: a JSON array of MemberChanged messages in protobuf's JSON form.
-// Services that keep copies of members (order: ids; shipping: addresses; mailer: contacts) are seeded
-// from it, by the same method that member.v1 feeds. An empty path is no file and no members.
+// The member service takes them over when it starts. An empty path is no file and no members.
 //
 // It refuses a file with unknown fields, a member without an id or given twice, an address without an
 // id, and two default addresses: each would show much later, as an order without an address. Errors
