@@ -81,8 +81,10 @@ func checkShape(c Place) *fault.Refusal {
 	switch c.PaymentType {
 	case Credit, Points:
 	case Transfer:
-		return fault.Unprocessable(fault.CodePaymentTypeUnavailable, "Bank transfers are not accepted yet.",
-			fault.FieldError{Pointer: "/paymentType", Code: fault.CodePaymentTypeUnavailable, Detail: "choose CREDIT or POINT"})
+		if c.Rules.TransferTimeout <= 0 {
+			return fault.Unprocessable(fault.CodePaymentTypeUnavailable, "Bank transfers are not accepted.",
+				fault.FieldError{Pointer: "/paymentType", Code: fault.CodePaymentTypeUnavailable, Detail: "choose CREDIT or POINT"})
+		}
 	default:
 		bad = append(bad, invalid("/paymentType", "must be CREDIT, POINT or TRANSFER"))
 	}

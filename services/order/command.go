@@ -9,7 +9,7 @@ type Rules struct {
 	DoubleClickWindow time.Duration
 	// PendingTimeout is how long an order paid by card or points may be PENDING.
 	PendingTimeout time.Duration
-	// TransferTimeout is the same for a bank transfer.
+	// TransferTimeout is the same for a bank transfer; 0: there are none.
 	TransferTimeout time.Duration
 	// CouponTimeout is how long PAY_FULL_PRICE waits for coupon once the stock is decreased.
 	CouponTimeout time.Duration

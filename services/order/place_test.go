@@ -58,6 +58,7 @@ func TestPlace(t *testing.T) {
 		{"points and card", func(c *Place) { c.PointAmount, c.PaymentAmount = 300, 1700 }, "202"},
 		{"points for all, by card", func(c *Place) { c.PointAmount, c.PaymentAmount = 2000, 0 }, "202"},
 		{"points alone", func(c *Place) { c.PointAmount, c.PaymentAmount, c.PaymentType = 2000, 0, Points }, "202"},
+		{"transfer", func(c *Place) { c.PaymentType, c.Rules.TransferTimeout = Transfer, time.Minute }, "202"},
 		{"another address", func(c *Place) { c.AddressID = "work" }, "202"},
 		{"delivery", func(c *Place) { c.Rules.DeliveryFee, c.DeliveryFee, c.PaymentAmount = 30, 30, 2030 }, "202"},
 		{"delivery free from a sum", func(c *Place) { c.Rules.DeliveryFee, c.Rules.FreeDeliveryFrom = 30, 2000 }, "202"},
@@ -70,7 +71,7 @@ func TestPlace(t *testing.T) {
 		{"negative payment", func(c *Place) { c.PaymentAmount = -1 }, "400 invalid_field /paymentAmount"},
 		{"points beyond all", func(c *Place) { c.PointAmount = math.MaxInt64 }, "400 invalid_field /pointAmount"},
 		{"unknown payment type", func(c *Place) { c.PaymentType = "CASH" }, "400 invalid_field /paymentType"},
-		{"transfer", func(c *Place) { c.PaymentType = Transfer }, "422 payment_type_unavailable /paymentType"},
+		{"transfer where there are none", func(c *Place) { c.PaymentType = Transfer }, "422 payment_type_unavailable /paymentType"},
 		{"many coupons", func(c *Place) { c.CouponRefs = make([]string, MaxCoupons+1) }, "400 invalid_field /couponIds"},
 
 		{"unknown product", func(c *Place) { c.Items = append(c.Items, PlaceItem{"x", 1, nil}) }, "422 unknown_product /items/1/productId"},

@@ -21,11 +21,28 @@ func OnCharged(w *World, a Charged, m flow.Meta) []flow.Event {
 		return complete(w, p, a.ChargeID, m)
 	case Declined, KeyVoided:
 		return fail(w, p, declineWord(a.Reason), m)
+	case ChargePending:
+		return await(w, p, a.Account, m)
 	}
 	p.State = Asking
 	put(w, p, m)
-	w.Call(flow.Call{Subject: p.OrderID, Kind: CallAskCharge, Body: KeyCall{Key: chargeKey(p.OrderID), OrderID: p.OrderID}})
+	w.Call(flow.Call{Subject: p.OrderID, Kind: CallAskCharge, Body: p.KeyCall()})
 	return nil
+}
+
+// await has the order wait for its transfer, which the provider tells of with a webhook. Who waits is
+// order: its deadline closes the account.
+func await(w *World, p Payment, into Account, m flow.Meta) []flow.Event {
+	p.State, p.Account = Awaiting, into
+	put(w, p, m)
+	return nil
+}
+
+// KeyCall is all that a provider may find the payment's charge by.
+func (p Payment) KeyCall() KeyCall {
+	return KeyCall{
+		Key: chargeKey(p.OrderID), OrderID: p.OrderID, Token: p.Token, Amount: p.Amount, Currency: p.Currency, Transfer: p.byTransfer(),
+	}
 }
 
 // OnChargeAsked takes what the provider knows of the key. That it does not know it is no answer yet: a
@@ -40,10 +57,12 @@ func OnChargeAsked(w *World, a ChargeAsked, m flow.Meta) []flow.Event {
 		return complete(w, p, a.ChargeID, m)
 	case Declined, KeyVoided:
 		return fail(w, p, declineWord(a.Reason), m)
+	case ChargePending:
+		return await(w, p, a.Account, m)
 	}
 	p.State = Voiding
 	put(w, p, m)
-	w.Call(voidCall(p.OrderID))
+	w.Call(voidCall(p))
 	return nil
 }
 

@@ -27,7 +27,7 @@ type ChargeCall struct {
 }
 
 // KeyCall is the body of "ask_charge" and "void_charge". The caller of ask_charge answers ChargeAsked:
-// Captured, Declined, Voided or NotFound. The caller of void_charge closes the key at the provider and
+// Captured, Declined, Voided, Pending or NotFound. The caller of void_charge closes the key at the provider and
 // answers ChargeVoided: Voided, or what had become of the key before, Captured or Declined. Neither has
 // an unknown outcome: the call is made again until the provider answers.
 //
@@ -60,11 +60,13 @@ type RefundCall struct {
 // ChargeOutcome is what became of a charge.
 type ChargeOutcome string
 
-// Captured, Declined and KeyVoided are final. ChargeNotFound is not: a paused worker may still send.
+// Captured, Declined and KeyVoided are final. ChargeNotFound is not: a paused worker may still send. Nor is
+// ChargePending, of a transfer: its account is open until it is paid or closed.
 const (
 	Captured        ChargeOutcome = "CAPTURED"
 	Declined        ChargeOutcome = "DECLINED"
 	KeyVoided       ChargeOutcome = "VOIDED"
+	ChargePending   ChargeOutcome = "PENDING"
 	ChargeNotFound  ChargeOutcome = "NOT_FOUND" // only in ChargeAsked
 	ChargeIsUnknown ChargeOutcome = "UNKNOWN"   // only in Charged
 )
@@ -77,6 +79,8 @@ type Charged struct {
 	ChargeID string
 	// Reason where Declined: the provider's own code.
 	Reason string
+	// Account where Pending.
+	Account Account
 }
 
 // Subject is the order.
@@ -88,6 +92,7 @@ type ChargeAsked struct {
 	Outcome  ChargeOutcome
 	ChargeID string
 	Reason   string
+	Account  Account
 }
 
 // Subject is the order.
@@ -99,6 +104,7 @@ type ChargeVoided struct {
 	Outcome  ChargeOutcome
 	ChargeID string
 	Reason   string
+	Account  Account
 }
 
 // Subject is the order.

@@ -21,6 +21,20 @@ type Recount struct{ UserID string }
 // Subject is the member.
 func (c Recount) Subject() string { return c.UserID }
 
+// Notify is a provider's webhook, or the poll that stands in for a lost one: what the provider says of the
+// order's charge now, asked of the provider and not read off the webhook.
+type Notify struct {
+	OrderID string
+	// Outcome is Captured, Declined or KeyVoided: what is not final changes nothing and is not told.
+	Outcome ChargeOutcome
+	// ChargeID where Captured, Reason where Declined.
+	ChargeID string
+	Reason   string
+}
+
+// Subject is the order.
+func (c Notify) Subject() string { return c.OrderID }
+
 // BalanceView is what a grant is answered with.
 type BalanceView struct {
 	UserID  string `json:"userId"`

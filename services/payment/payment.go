@@ -69,6 +69,7 @@ func open(w *World, a attempt, m flow.Meta) []flow.Event {
 		Currency: a.checkout.GetCurrency(), PaymentType: a.checkout.GetPaymentType().String(),
 		OpenedBy: m.Cause, CreatedAt: m.Now,
 	}
+	p.Token = a.checkout.GetPaymentToken()
 	p.Amount, p.Points = price(a)
 	if !takePoints(w, p, m) {
 		p.Points = 0
@@ -80,8 +81,8 @@ func open(w *World, a attempt, m flow.Meta) []flow.Event {
 	p.State = Charging
 	put(w, p, m)
 	w.Call(flow.Call{Subject: p.OrderID, Kind: CallCharge, Body: ChargeCall{
-		Key: chargeKey(p.OrderID), OrderID: p.OrderID, Token: a.checkout.GetPaymentToken(), UserID: p.UserID,
-		Amount: p.Amount, Currency: p.Currency,
+		Key: chargeKey(p.OrderID), OrderID: p.OrderID, Token: p.Token, UserID: p.UserID,
+		Amount: p.Amount, Currency: p.Currency, Transfer: p.byTransfer(),
 	}})
 	return nil
 }
@@ -96,6 +97,11 @@ func price(a attempt) (amount, points int64) {
 		return 0, points + amount
 	}
 	return amount, points
+}
+
+// byTransfer: the buyer pays into an account, in their own time.
+func (p Payment) byTransfer() bool {
+	return p.PaymentType == orderv1.PaymentType_PAYMENT_TYPE_TRANSFER.String()
 }
 
 // chargeKey is the provider's idempotency key: an order is charged under one key only.
@@ -129,7 +135,8 @@ func fail(w *World, p Payment, reason string, m flow.Meta) []flow.Event {
 
 // OnOrderCancelled undoes where the undo begins here. A charge in flight is not guessed about: its key is
 // closed at the provider, whose answer says whether there is money to give back. Closing it, instead of
-// waiting for the charge, also stops one that was not sent yet.
+// waiting for the charge, also stops one that was not sent yet. A transfer nobody has paid is closed first,
+// too: its account is open, and money may be on its way into it.
 func OnOrderCancelled(w *World, e *orderv1.OrderCancelled, m flow.Meta) []flow.Event {
 	if !undoneFromHere(e) {
 		return nil
@@ -147,20 +154,20 @@ func OnOrderCancelled(w *World, e *orderv1.OrderCancelled, m flow.Meta) []flow.E
 		w.Withdraw(p.OrderID, CallCharge)
 	case Asking:
 		w.Withdraw(p.OrderID, CallAskCharge)
-	case Voiding:
+	case Voiding, Awaiting:
 	default:
 		return cancel(w, p, p.State == Completed, m)
 	}
 	if p.State != Voiding {
-		w.Call(voidCall(p.OrderID))
+		w.Call(voidCall(p))
 	}
 	p.State = Closing
 	put(w, p, m)
 	return nil
 }
 
-func voidCall(orderID string) flow.Call {
-	return flow.Call{Subject: orderID, Kind: CallVoid, Body: KeyCall{Key: chargeKey(orderID), OrderID: orderID}}
+func voidCall(p Payment) flow.Call {
+	return flow.Call{Subject: p.OrderID, Kind: CallVoid, Body: p.KeyCall()}
 }
 
 // cancel decides the refund: from now on it is durable, and the steps before may undo. The card's part

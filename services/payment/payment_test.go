@@ -22,6 +22,7 @@ var columns = [...]struct {
 	{Asking, NoRefund},
 	{Voiding, NoRefund},
 	{Closing, NoRefund},
+	{Awaiting, NoRefund},
 	{Completed, NoRefund},
 	{Failed, NoRefund},
 	{Cancelled, NoRefund},
@@ -68,7 +69,7 @@ const fullPrice = orderv1.CouponFailurePolicy_COUPON_FAILURE_POLICY_PAY_FULL_PRI
 func TestEveryStateMeetsEveryInput(t *testing.T) {
 	t.Parallel()
 	same := row{
-		" : 100", " CHARGING: 70", " ASKING: 70", " VOIDING: 70", " CLOSING: 70", " COMPLETED: 70", " FAILED: 100", " CANCELLED: 100",
+		" : 100", " CHARGING: 70", " ASKING: 70", " VOIDING: 70", " CLOSING: 70", " AWAITING: 70", " COMPLETED: 70", " FAILED: 100", " CANCELLED: 100",
 		" CANCELLED PENDING: 100", " CANCELLED ASKING: 100", " CANCELLED DONE: 100", " CANCELLED REFUSED: 100",
 	}
 	but := func(at State, cell string) row {
@@ -95,8 +96,9 @@ func TestEveryStateMeetsEveryInput(t *testing.T) {
 		1: "-charge +void_charge CLOSING: 70",
 		2: "-ask_charge +void_charge CLOSING: 70",
 		3: " CLOSING: 70",
-		5: "PaymentCancelled +refund CANCELLED PENDING: 100",
-		6: "PaymentCancelled CANCELLED: 100",
+		5: "+void_charge CLOSING: 70",
+		6: "PaymentCancelled +refund CANCELLED PENDING: 100",
+		7: "PaymentCancelled CANCELLED: 100",
 	} {
 		undo[i] = cell
 	}
@@ -105,6 +107,15 @@ func TestEveryStateMeetsEveryInput(t *testing.T) {
 	late := but(Voiding, "PaymentCompleted COMPLETED: 70")
 	late[4] = "PaymentCancelled +refund CANCELLED PENDING: 100"
 
+	// What the provider says unasked is the outcome of whatever is open.
+	told := func(event, after, closing string) row {
+		all := same
+		for i, kind := range map[int]string{1: " -charge", 2: " -ask_charge", 3: " -void_charge", 5: ""} {
+			all[i] = event + kind + after
+		}
+		all[4] = "PaymentCancelled -void_charge" + closing
+		return all
+	}
 	names := map[string]bool{}
 	for _, c := range []struct {
 		input any
@@ -133,6 +144,12 @@ func TestEveryStateMeetsEveryInput(t *testing.T) {
 		{ChargeAsked{OrderID: "o", Outcome: Declined}, but(Asking, "PaymentFailed FAILED: 100")},
 		{ChargeAsked{OrderID: "o", Outcome: KeyVoided}, but(Asking, "PaymentFailed FAILED: 100")},
 		{ChargeAsked{OrderID: "o", Outcome: ChargeNotFound}, but(Asking, "+void_charge VOIDING: 70")},
+		{Charged{OrderID: "o", Outcome: ChargePending, Account: Account{Number: "1"}}, but(Charging, " AWAITING: 70")},
+		{ChargeAsked{OrderID: "o", Outcome: ChargePending, Account: Account{Number: "1"}}, but(Asking, " AWAITING: 70")},
+		{Notify{OrderID: "o", Outcome: Captured, ChargeID: "ch"}, told("PaymentCompleted", " COMPLETED: 70", " +refund CANCELLED PENDING: 100")},
+		{Notify{OrderID: "o", Outcome: Declined}, told("PaymentFailed", " FAILED: 100", " CANCELLED: 100")},
+		{Notify{OrderID: "o", Outcome: KeyVoided}, told("PaymentFailed", " FAILED: 100", " CANCELLED: 100")},
+		{Notify{OrderID: "o", Outcome: ChargePending}, same},
 		{ChargeVoided{OrderID: "o", Outcome: KeyVoided}, voided},
 		{ChargeVoided{OrderID: "o", Outcome: Declined}, voided},
 		{ChargeVoided{OrderID: "o", Outcome: Captured, ChargeID: "ch"}, late},

@@ -25,6 +25,7 @@ var Topology = flow.Service("payment",
 	flow.OnAnswer(OnChargeVoided).Emits(completed, failed, cancelled).Calls(CallRefund),
 	flow.OnAnswer(OnRefunded).Emits(&paymentv1.PaymentRefunded{}, &paymentv1.RefundFailed{}).Calls(CallAskRefund),
 	flow.OnAnswer(OnRefundAsked).Emits(&paymentv1.PaymentRefunded{}, &paymentv1.RefundFailed{}),
+	flow.OnCommand(OnNotify).Emits(completed, failed, cancelled).Calls(CallRefund),
 	flow.OnCommand(OnGrantPoints),
 	flow.OnCommand(OnRecount),
 )

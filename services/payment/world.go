@@ -40,12 +40,19 @@ const (
 	// Voiding: the provider does not know the key; "void_charge" closes it for good.
 	Voiding State = "VOIDING"
 	// Closing: the order was cancelled with a charge in flight; "void_charge" says what became of it.
-	Closing   State = "CLOSING"
+	Closing State = "CLOSING"
+	// Awaiting: a transfer's account is open, and nobody has paid into it yet.
+	Awaiting  State = "AWAITING"
 	Completed State = "COMPLETED"
 	Failed    State = "FAILED"
 	// Cancelled: PaymentCancelled is out; see Refund for the card's part.
 	Cancelled State = "CANCELLED"
 )
+
+// Open says whether the provider may still have something to say of the charge.
+func (s State) Open() bool {
+	return s == Charging || s == Asking || s == Voiding || s == Closing || s == Awaiting
+}
 
 // Refund is where the refund of a cancelled payment's charge stands.
 type Refund string
@@ -79,10 +86,14 @@ type Payment struct {
 	CouponCounted bool
 	HasCoupons    bool
 	Currency      string
-	// PaymentType is the name of the orderv1.PaymentType: PAYMENT_TYPE_CREDIT, PAYMENT_TYPE_POINT.
+	// PaymentType is the name of the orderv1.PaymentType: PAYMENT_TYPE_CREDIT, PAYMENT_TYPE_POINT, PAYMENT_TYPE_TRANSFER.
 	PaymentType string
 	// ChargeID is the provider's, once captured.
 	ChargeID string
+	// Token of the payment method, as the order named it; there are providers that find a charge by it.
+	Token string
+	// Account that a transfer is paid into; zero for anything else.
+	Account Account
 	// FailReason is the stable word of PaymentFailed.
 	FailReason string
 
@@ -94,6 +105,16 @@ type Payment struct {
 
 	CreatedAt time.Time
 	UpdatedAt time.Time
+}
+
+// Account is where a transfer is to be paid into. It is the shop's own, opened for one order.
+type Account struct {
+	// Bank is the provider's code of the bank.
+	Bank   string `json:"bank"`
+	Number string `json:"number"`
+	Holder string `json:"holder"`
+	// Until is when the provider closes it by itself, later than the order does; zero if it does not say.
+	Until time.Time `json:"until"`
 }
 
 // Points is a member's points account.

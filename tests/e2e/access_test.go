@@ -119,7 +119,6 @@ func refusals(t *testing.T, s *shop) {
 		"discount, no coupon":   {good.with(fields{"discountAmount": 100, "paymentAmount": 400}), nil, 422, "amount_mismatch", "/discountAmount"},
 		"delivery fee":          {good.with(fields{"deliveryFee": 3000, "paymentAmount": 3500}), nil, 422, "amount_mismatch", "/deliveryFee"},
 		"address unknown":       {good.with(fields{"shippingAddressId": uuid.NewString()}), nil, 422, "unknown_address", "/shippingAddressId"},
-		"bank transfer":         {good.with(fields{"paymentType": "TRANSFER"}), nil, 422, "payment_type_unavailable", "/paymentType"},
 		"overflow":              {good.with(fields{"items": line(fields{"quantity": 1 << 62})}), nil, 422, "quantity_limit", "/items/0/quantity"},
 	} {
 		t.Run(name, func(t *testing.T) {

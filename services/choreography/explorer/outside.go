@@ -31,6 +31,7 @@ func setParcel(to uint8) func(*state) { return func(s *state) { s.parcel = to } 
 // chargeOutcome is what the provider says of the key.
 var chargeOutcome = [...]payment.ChargeOutcome{
 	noCharge: payment.ChargeNotFound, charged: payment.Captured, declined: payment.Declined, chargeVoided: payment.KeyVoided,
+	awaited: payment.ChargePending,
 }
 
 var refundOutcome = [...]payment.RefundOutcome{refunded: payment.RefundIsDone, refundRefused: payment.RefundIsRefused}
@@ -44,6 +45,10 @@ var parcelState = [...]shipping.Parcel{
 
 func charge(s uint8) payment.Charged {
 	return payment.Charged{OrderID: orderID, Outcome: chargeOutcome[s], ChargeID: chargeID(s)}
+}
+
+func notify(s uint8) payment.Notify {
+	return payment.Notify{OrderID: orderID, Outcome: chargeOutcome[s], ChargeID: chargeID(s)}
 }
 
 func chargeID(s uint8) string {
@@ -80,7 +85,7 @@ func answers(s *state, kind int) []move {
 	case callAskCharge:
 		add("the provider says what it knows of the key", unchanged, payment.ChargeAsked(charge(s.charge)))
 	case callVoidCharge:
-		if s.charge != noCharge {
+		if s.charge != noCharge && s.charge != awaited {
 			add("the key was used before", unchanged, payment.ChargeVoided(charge(s.charge)))
 			break
 		}
@@ -135,13 +140,21 @@ func chargeAnswers(s *state, add adder) {
 		add("sent again, answer lost", unchanged, unknownCharge)
 		return
 	}
-	for _, to := range []uint8{charged, declined} {
+	for _, to := range s.firstOutcomes() {
 		what := string(chargeOutcome[to])
 		add(what, setCharge(to), charge(to))
 		add(what+", but the answer is lost: outcome unknown", setCharge(to), unknownCharge)
 		add(what+", but the worker dies before the answer is kept", setCharge(to), nil)
 	}
 	add("not received yet, outcome unknown", func(s *state) { s.late |= lateCharge }, unknownCharge)
+}
+
+// firstOutcomes are what a charge that arrives can come to: a card is charged, a transfer's account is opened.
+func (s *state) firstOutcomes() [2]uint8 {
+	if s.transfer != 0 {
+		return [2]uint8{awaited, declined}
+	}
+	return [2]uint8{charged, declined}
 }
 
 func bookAnswers(s *state, add adder) {
@@ -179,12 +192,22 @@ func spontaneous(s *state) []move {
 		moves = append(moves, move{name: name, kind: -1, change: change})
 	}
 	if s.late&lateCharge != 0 {
-		for _, to := range []uint8{charged, declined} {
+		for _, to := range s.firstOutcomes() {
 			add("a charge that was on its way all the time arrives: "+string(chargeOutcome[to]), setCharge(to))
 		}
 	}
 	if s.late&lateBooking != 0 {
 		add("a booking that was on its way all the time arrives: BOOKED", setParcel(parcelBooked))
+	}
+	switch s.charge {
+	case awaited:
+		add("the customer pays", setCharge(charged))
+	case charged, declined, chargeVoided:
+		// Also where the charge's own answer is still on its way, or was the same.
+		moves = append(moves, move{
+			name: "webhook of the provider: " + string(chargeOutcome[s.charge]), service: atPayment, kind: -1,
+			change: unchanged, answer: notify(s.charge), must: true,
+		})
 	}
 	switch s.parcel {
 	case parcelBooked:

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/services/order"
 )
 
 // Result is what the search of one variant found.
@@ -118,6 +119,9 @@ func (s *search) run() Result {
 // start places the order.
 func (s *search) start() {
 	var first state
+	if s.system.variant.PayType == order.Transfer {
+		first.transfer = 1
+	}
 	for i, data := range s.system.variant.worlds() {
 		first.world[i] = s.world(i, data)
 	}
@@ -196,7 +200,8 @@ func (s *search) expand(at uint32) {
 	for _, c := range s.commands {
 		next, rule := s.apply(now, int(c.service), c.input)
 		clock := s.inputs[c.input].in.Kind == flow.KindDeadline
-		if !follow(next, rule, c, clock && s.system.variant.CouponDown) {
+		// Where somebody may never answer, the deadline surely passes.
+		if !follow(next, rule, c, clock && (s.system.variant.CouponDown || now.transfer != 0)) {
 			return
 		}
 	}

@@ -47,6 +47,7 @@ const (
 	charged
 	declined
 	chargeVoided
+	awaited // a transfer's account is open, and nobody has paid
 )
 
 // The card provider's refund under the order's key.
@@ -84,9 +85,11 @@ type state struct {
 	call [callKinds]uint8
 
 	charge uint8
-	refund uint8
-	parcel uint8
-	late   uint8
+	// transfer: the charge is one, 1 or 0.
+	transfer uint8
+	refund   uint8
+	parcel   uint8
+	late     uint8
 }
 
 func (s *state) callState(kind int) uint8 { return s.call[kind] & 3 }

@@ -70,6 +70,11 @@ func Variants() []Variant {
 	return []Variant{
 		{Name: "card", Outcomes: with("PAYMENT_DECLINED")},
 		{Name: "card and points", Large: true, Points: 700, Balance: 1000, Outcomes: with("PAYMENT_DECLINED")},
+		{Name: "transfer", PayType: order.Transfer, Outcomes: with("PAYMENT_DECLINED")},
+		{
+			Name: "transfer and points, coupon or full price", Large: true, PayType: order.Transfer, Coupon: true, Policy: full,
+			Points: 700, Balance: 1000, Outcomes: with("PAYMENT_DECLINED"),
+		},
 		{Name: "points alone", PayType: order.Points, Points: all, Balance: all, Outcomes: with()},
 		{Name: "too few points", Points: 700, Balance: 699, Outcomes: unsent("PAYMENT_DECLINED")},
 		{Name: "sold out", SoldOut: true, Outcomes: unsent("OUT_OF_STOCK")},
@@ -150,7 +155,7 @@ func (v Variant) place() order.Place {
 		OrderID: orderID, UserID: userID, BodyHash: "hash", CouponPolicy: v.Policy, PointAmount: v.Points,
 		Items:       []order.PlaceItem{{ProductID: productID, Quantity: pieces - 1}, {ProductID: productID, Quantity: 1}},
 		PaymentType: order.Credit, PaymentToken: "tok_ok", AddressID: addressID,
-		Rules: order.Rules{CouponTimeout: couponTimeout, PendingTimeout: pendingTimeout, PointCurrency: "KRW"},
+		Rules: order.Rules{CouponTimeout: couponTimeout, PendingTimeout: pendingTimeout, TransferTimeout: pendingTimeout, PointCurrency: "KRW"},
 	}
 	if v.PayType != "" {
 		c.PaymentType = v.PayType

@@ -46,6 +46,7 @@ type story struct {
 	from    orderv1.UndoFrom
 	coupons bool
 	created time.Time // by order's database, under the lock
+	timeout time.Duration
 }
 
 type stream struct {
@@ -196,7 +197,7 @@ func (o *oracle) emit(t *txn, f *fact) {
 	if m, ok := f.message.(*orderv1.OrderCancelled); ok {
 		s.from = m.GetUndoFrom()
 		early := t.clock.Sub(s.created)
-		if m.GetReason() == orderv1.CancelReason_CANCEL_REASON_TIMED_OUT && early < rules.PendingTimeout {
+		if m.GetReason() == orderv1.CancelReason_CANCEL_REASON_TIMED_OUT && early < s.timeout {
 			o.violate(f.subject, "timed out %v after it was placed", early)
 		}
 	}
@@ -209,10 +210,14 @@ func (o *oracle) created(t *txn, f *fact, m *orderv1.OrderCreated) {
 		o.violate(f.subject, "created twice")
 		return
 	}
-	o.orders[f.subject] = &story{
-		id: f.subject, facts: map[string]*fact{f.name: f}, coupons: len(m.GetCheckout().GetCouponRefs()) > 0, created: t.clock,
+	timeout := rules.PendingTimeout
+	if m.GetCheckout().GetPaymentType() == orderv1.PaymentType_PAYMENT_TYPE_TRANSFER {
+		timeout = rules.TransferTimeout
 	}
-	o.lookLate(f.subject, rules.PendingTimeout+20*time.Second, 0)
+	o.orders[f.subject] = &story{
+		id: f.subject, facts: map[string]*fact{f.name: f}, coupons: len(m.GetCheckout().GetCouponRefs()) > 0, created: t.clock, timeout: timeout,
+	}
+	o.lookLate(f.subject, timeout+20*time.Second, 0)
 	click := o.clicks[f.subject]
 	for _, id := range sortedKeys(o.clicks) {
 		if other := o.orders[id]; click != "" && id != f.subject && o.clicks[id] == click && other != nil &&
@@ -237,11 +242,11 @@ func (o *oracle) lookLate(id string, in time.Duration, seenSince time.Duration) 
 		if row.Status != order.Pending {
 			return
 		}
-		overdue := v.db.clock().Sub(o.orders[id].created) > rules.PendingTimeout+10*time.Second
+		overdue := v.db.clock().Sub(o.orders[id].created) > o.orders[id].timeout+10*time.Second
 		well := overdue && !v.db.down && !v.db.subjects[id].parked && v.sweeps()
 		switch {
 		case well && seenSince > v.wellSince:
-			o.violate(id, "still pending %v after its deadline", v.db.clock().Sub(o.orders[id].created)-rules.PendingTimeout)
+			o.violate(id, "still pending %v after its deadline", v.db.clock().Sub(o.orders[id].created)-o.orders[id].timeout)
 		case well:
 			o.lookLate(id, 30*time.Second, o.now)
 		default:

@@ -38,6 +38,7 @@ type charge struct {
 	refunded int64
 	at       time.Duration
 	token    string
+	transfer bool
 }
 
 func (c charge) charged(order string) payment.Charged {
@@ -87,21 +88,98 @@ func newCard(s *sim) *card {
 
 // charge decides once per key, for as long as the key is remembered. A closed key stays closed.
 func (p *card) charge(body payment.ChargeCall) charge {
-	if known := p.charges[body.Key]; known != nil && (known.state == payment.KeyVoided || p.now-known.at < remembered) {
+	// An order has one account, however long ago it was opened.
+	if known := p.charges[body.Key]; known != nil && (known.state == payment.KeyVoided || known.transfer || p.now-known.at < remembered) {
 		return *known
 	}
-	c := &charge{state: payment.Captured, id: p.id("charge"), order: body.OrderID, amount: body.Amount, at: p.now, token: body.Token}
-	if body.Token == tokenDecline {
-		c.state, c.id = payment.Declined, ""
-	}
+	c := &charge{state: payment.Captured, order: body.OrderID, amount: body.Amount, at: p.now, token: body.Token, transfer: body.Transfer}
 	p.charges[body.Key] = c
-	if c.state == payment.Captured {
-		p.byID[c.id] = c
-		p.captured[c.order] = append(p.captured[c.order], c)
-		p.tell("card", c.order, "captures %d", c.amount)
-		p.oracle.charged(c.order)
+	switch {
+	case body.Token == tokenDecline:
+		c.state = payment.Declined
+	case body.Transfer:
+		c.state = payment.ChargePending
+		p.tell("card", c.order, "opens an account for %d", c.amount)
+		if p.chance(0.8) { // else nobody ever pays
+			p.after(p.between(100*time.Millisecond, []time.Duration{time.Minute, 20 * time.Minute}[p.rng.IntN(2)]), func() { p.deposit(c) })
+		}
+	default:
+		p.capture(c)
 	}
 	return *c
+}
+
+func (p *card) capture(c *charge) {
+	c.state, c.id = payment.Captured, p.id("charge")
+	p.byID[c.id] = c
+	p.captured[c.order] = append(p.captured[c.order], c)
+	p.tell("card", c.order, "captures %d", c.amount)
+	p.oracle.charged(c.order)
+}
+
+// deposit is a customer who pays into an account, if it is still open.
+func (p *card) deposit(c *charge) {
+	if c.state == payment.ChargePending {
+		p.capture(c)
+		p.send(c, p.id("webhook"), 1)
+	}
+}
+
+// send brings a webhook to payment until it is taken.
+func (p *card) send(c *charge, id string, attempt int) {
+	wait := p.between(time.Millisecond, 200*time.Millisecond)
+	if attempt > 1 {
+		wait = min(500*time.Millisecond<<min(attempt, 20), time.Minute)
+	}
+	if p.hit(WebhookLate) {
+		wait += p.between(time.Second, time.Minute)
+	}
+	p.after(wait, func() {
+		again := func() { p.send(c, id, attempt+1) }
+		up := p.services[atPayment].alive()
+		if len(up) == 0 {
+			again()
+			return
+		}
+		answered := false
+		up[0].notified(c, id, beginning.Add(p.now), func(taken bool) {
+			if answered {
+				return
+			}
+			answered = true
+			if !taken {
+				again()
+			} else if p.hit(WebhookTwice) {
+				p.after(p.between(0, time.Minute), again)
+			}
+		})
+		// No answer within 5 s is no answer; the first may still have been taken.
+		p.after(5*time.Second, func() {
+			if !answered {
+				answered = true
+				again()
+			}
+		})
+	})
+}
+
+// notified is payment's edge: signature and age, then the provider is asked what became of the order's charge.
+// The webhook's id is the command's key.
+func (r *replica) notified(c *charge, id string, signed time.Time, answered func(taken bool)) {
+	r.after(r.between(0, 2*time.Millisecond), func() {
+		_, known := r.service.machine.(*unit[payment.World]).tables.(*payments).rows[c.order]
+		age := r.wall().Sub(signed)
+		if r.service.db.down || age > tolerance || age < -tolerance || !known || !r.card.up() {
+			answered(false)
+			return
+		}
+		stands := *c
+		r.after(r.between(time.Millisecond, 50*time.Millisecond), func() {
+			r.do(request{member: "webhook/card", key: id, command: payment.Notify{
+				OrderID: c.order, Outcome: stands.state, ChargeID: stands.id,
+			}}, func(a answer, err error) { answered(err == nil && a.status == 204) })
+		})
+	})
 }
 
 func (p *card) ask(key string) charge {
@@ -111,10 +189,14 @@ func (p *card) ask(key string) charge {
 	return charge{state: payment.ChargeNotFound}
 }
 
-// void closes a key that nobody has used.
+// void closes a key that nobody has used, or an account that nobody has paid into.
 func (p *card) void(key string) charge {
-	if p.charges[key] == nil {
+	switch known := p.charges[key]; {
+	case known == nil:
 		p.charges[key] = &charge{state: payment.KeyVoided, at: p.now}
+	case known.state == payment.ChargePending:
+		known.state = payment.KeyVoided
+		p.tell("card", known.order, "closes the account")
 	}
 	return *p.charges[key]
 }

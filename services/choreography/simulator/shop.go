@@ -218,6 +218,8 @@ func (p *shop) draw(member string) order.Place {
 		c.PaymentType, c.PointAmount = order.Points, left
 	case way < 0.4:
 		c.PointAmount = min(left, int64(100*p.rng.IntN(30)))
+	case way < 0.55:
+		c.PaymentType = order.Transfer
 	}
 	c.PaymentAmount = left - c.PointAmount
 	switch way := p.rng.Float64(); {

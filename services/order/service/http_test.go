@@ -45,7 +45,7 @@ func item(fields map[string]any) []any { return []any{fields} }
 func TestPlaceRefuses(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(c *service.Config) {
-		c.MaxQuantity, c.MaxItems, c.DeliveryFee, c.FreeDeliveryFrom = 50, 5, 3000, 10000
+		c.MaxQuantity, c.MaxItems, c.DeliveryFee, c.FreeDeliveryFrom, c.TransferTimeout = 50, 5, 3000, 10000, 0
 	})
 	s.list()
 	for _, c := range []struct {

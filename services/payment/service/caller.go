@@ -91,7 +91,10 @@ func timedOut(err error) bool {
 }
 
 func charged(orderID string, o provider.Outcome) payment.Charged {
-	return payment.Charged{OrderID: orderID, Outcome: payment.ChargeOutcome(o.State), ChargeID: o.ChargeID, Reason: o.Reason}
+	return payment.Charged{
+		OrderID: orderID, Outcome: payment.ChargeOutcome(o.State), ChargeID: o.ChargeID, Reason: o.Reason,
+		Account: payment.Account{Bank: o.Account.Bank, Number: o.Account.Number, Holder: o.Account.Holder, Until: o.Account.Until},
+	}
 }
 
 func (c *caller) askCharge(ctx context.Context, call engine.Call) (flow.Command, error) {

@@ -26,6 +26,7 @@ func routes(e *echo.Echo, h *host.Host[payment.World]) {
 	e.GET("/api/v1/points", edge.getPoints, member)
 	e.POST("/ops/v1/points/grants", edge.grantPoints, member, operator)
 	e.POST("/ops/v1/points/recount", edge.recountPoints, member, operator)
+	e.GET("/api/v1/orders/:orderId/payment", edge.getOwnPayment, member)
 	e.GET("/internal/v1/payments/:orderId", edge.getPayment, member, operator)
 }
 
@@ -147,4 +148,52 @@ func (e edge) getPayment(c echo.Context) error {
 		PaymentAmount: p.Amount, PointAmount: p.Points, DiscountAmount: p.Discount, CouponCounted: p.CouponCounted,
 		Currency: p.Currency, ChargeID: p.ChargeID, FailReason: p.FailReason, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
 	})
+}
+
+// ownPaymentView is GET /api/v1/orders/{orderId}/payment.
+type ownPaymentView struct {
+	OrderID       string `json:"orderId"`
+	Status        string `json:"status"`
+	PaymentAmount int64  `json:"paymentAmount"`
+	PointAmount   int64  `json:"pointAmount"`
+	Currency      string `json:"currency"`
+	// Transfer is where a transfer is to be paid into; null for anything else, and once it is paid or closed.
+	Transfer *transferView `json:"transfer"`
+}
+
+type transferView struct {
+	BankCode      string `json:"bankCode"`
+	AccountNumber string `json:"accountNumber"`
+	AccountHolder string `json:"accountHolder"`
+}
+
+func (e edge) getOwnPayment(c echo.Context) error {
+	id := c.Param("orderId")
+	if uuid.Validate(id) != nil {
+		return fault.NotFound()
+	}
+	p, found, err := store.PaymentOf(c.Request().Context(), e.host.Pool, id, web.Caller(c).Subject)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return fault.NotFound()
+	}
+	return c.JSON(http.StatusOK, ownView(p))
+}
+
+// ownView shows a payment to who pays. What goes on between us and the provider (asking, closing a key) is not
+// theirs to see: until it is known, a payment is pending.
+func ownView(p payment.Payment) ownPaymentView {
+	v := ownPaymentView{OrderID: p.OrderID, Status: string(p.State), PaymentAmount: p.Amount, PointAmount: p.Points, Currency: p.Currency}
+	switch {
+	case p.State == payment.Awaiting:
+		v.Status = "AWAITING_TRANSFER"
+		v.Transfer = &transferView{BankCode: p.Account.Bank, AccountNumber: p.Account.Number, AccountHolder: p.Account.Holder}
+	case p.State == payment.Closing:
+		v.Status = "CANCELLING"
+	case p.State.Open():
+		v.Status = "PENDING"
+	}
+	return v
 }

@@ -44,7 +44,7 @@ func TestRefusals(t *testing.T) {
 		{operator, "POST", grants, `{"userId":"kim","amount":9223372036854775807,"reason":"r"}`, 400, "invalid_field", "/amount"},
 		{operator, "POST", grants, `{"userId":"kim","amount":1.5,"reason":"r"}`, 400, "invalid_field", "/amount"},
 		{operator, "POST", grants, `{"userId":"kim","amount":1,"reason":"r","balance":5}`, 400, "unknown_field", "/balance"},
-		{operator, "POST", "/webhooks/payments/simulator", "{}", 404, "not_found", ""},
+		{operator, "POST", "/webhooks/payments/simulator", "{}", 401, "invalid_signature", ""},
 	} {
 		a := r.Call(c.token, c.method, c.path, c.body)
 		if a.Status != c.status || a.Code() != c.code || a.Pointer() != c.pointer {

@@ -14,12 +14,15 @@ type provider struct {
 	http      rig.Server
 	t         *testing.T
 	dir       string
+	webhooks  string
+	cards     bool
 	simulator *simulator.Server
 }
 
-func openProvider(t *testing.T) *provider {
+// openProvider runs a provider that tells of deposits, and with cards of charges too.
+func openProvider(t *testing.T, webhooks string, cards bool) *provider {
 	t.Helper()
-	p := &provider{t: t, dir: t.TempDir()}
+	p := &provider{t: t, dir: t.TempDir(), webhooks: webhooks, cards: cards}
 	p.start()
 	t.Cleanup(p.kill)
 	return p
@@ -31,7 +34,10 @@ func (p *provider) start() {
 	p.t.Helper()
 	var err error
 	// tok_slow takes longer than any test: it is there to be overtaken.
-	if p.simulator, err = simulator.New(simulator.Config{Dir: p.dir, SlowDelay: time.Hour}); err != nil {
+	if p.simulator, err = simulator.New(simulator.Config{
+		Dir: p.dir, SlowDelay: time.Hour, WebhookURL: p.webhooks, WebhookSecret: secret, WebhookCards: p.cards,
+		RetryMin: 10 * time.Millisecond, RetryMax: 200 * time.Millisecond,
+	}); err != nil {
 		p.t.Fatal(err)
 	}
 	p.http.Start(p.t, p.simulator.Handler())

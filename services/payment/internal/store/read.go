@@ -57,7 +57,11 @@ func Ledger(ctx context.Context, pool *pgxpool.Pool, userID string, before int64
 
 // Payment reads one order's payment; false if there is none.
 func Payment(ctx context.Context, pool *pgxpool.Pool, orderID string) (payment.Payment, bool, error) {
-	rows, err := pool.Query(ctx, `SELECT `+paymentColumns+` FROM payment WHERE order_id = $1`, orderID)
+	return onePayment(ctx, pool, `SELECT `+paymentColumns+` FROM payment WHERE order_id = $1`, orderID)
+}
+
+func onePayment(ctx context.Context, pool *pgxpool.Pool, sql string, args ...any) (payment.Payment, bool, error) {
+	rows, err := pool.Query(ctx, sql, args...)
 	if err != nil {
 		return payment.Payment{}, false, fmt.Errorf("read payment: %w", err)
 	}
@@ -69,6 +73,31 @@ func Payment(ctx context.Context, pool *pgxpool.Pool, orderID string) (payment.P
 		return payment.Payment{}, false, fmt.Errorf("read payment: %w", err)
 	}
 	return p, true, nil
+}
+
+// PaymentOf reads a member's own payment; false if there is none, or it is somebody else's.
+func PaymentOf(ctx context.Context, pool *pgxpool.Pool, orderID, userID string) (payment.Payment, bool, error) {
+	return onePayment(ctx, pool, `SELECT `+paymentColumns+` FROM payment WHERE order_id = $1 AND user_id = $2`, orderID, userID)
+}
+
+// transferAge is how long an order's transfer is looked for: far longer than any order waits for one.
+const transferAge = 7 * 24 * time.Hour
+
+// OpenTransfers are payments that wait for the buyer's transfer, and have for at least the time.
+func OpenTransfers(ctx context.Context, pool *pgxpool.Pool, since time.Duration, limit int) ([]payment.Payment, error) {
+	rows, err := pool.Query(ctx, `
+		SELECT `+paymentColumns+` FROM payment
+		WHERE payment_type = 'PAYMENT_TYPE_TRANSFER' AND state = 'AWAITING'
+		  AND created_at > clock_timestamp() - $1::interval AND created_at < clock_timestamp() - $2::interval
+		ORDER BY created_at LIMIT $3`, transferAge, since, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list open transfers: %w", err)
+	}
+	open, err := pgx.CollectRows(rows, scanPayment)
+	if err != nil {
+		return nil, fmt.Errorf("list open transfers: %w", err)
+	}
+	return open, nil
 }
 
 // Waiting is a group of orders that need a person.

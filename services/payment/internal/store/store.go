@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -76,15 +77,31 @@ func (Store) Load(ctx context.Context, tx *pg.Tx, in []flow.Input) (*payment.Wor
 }
 
 const paymentColumns = `order_id, payment_id, user_id, state, refund, amount, points, discount, coupon_counted, has_coupons,
-	currency, payment_type, charge_id, fail_reason, opened_by, cancelled_by, cancel_event, created_at, updated_at`
+	currency, payment_type, charge_id, fail_reason, opened_by, cancelled_by, cancel_event, created_at, updated_at, token, account`
 
 func scanPayment(row pgx.CollectableRow) (payment.Payment, error) {
 	var p payment.Payment
+	var into string
 	err := row.Scan(&p.OrderID, &p.PaymentID, &p.UserID, &p.State, &p.Refund, &p.Amount, &p.Points, &p.Discount,
 		&p.CouponCounted, &p.HasCoupons, &p.Currency, &p.PaymentType, &p.ChargeID, &p.FailReason,
-		&p.OpenedBy, &p.CancelledBy, &p.CancelEvent, &p.CreatedAt, &p.UpdatedAt)
+		&p.OpenedBy, &p.CancelledBy, &p.CancelEvent, &p.CreatedAt, &p.UpdatedAt, &p.Token, &into)
 	p.CreatedAt, p.UpdatedAt = p.CreatedAt.UTC(), p.UpdatedAt.UTC()
+	if err == nil && into != "" {
+		err = json.Unmarshal([]byte(into), &p.Account)
+	}
 	return p, err
+}
+
+// account is a transfer's account as it is stored.
+func account(p payment.Payment) string {
+	if p.Account == (payment.Account{}) {
+		return ""
+	}
+	encoded, err := json.Marshal(p.Account)
+	if err != nil {
+		panic(err) // a struct of strings and a time of this era
+	}
+	return string(encoded)
 }
 
 func loadPayments(b *pg.Batch, w *payment.World, orders []string) {
@@ -147,13 +164,14 @@ func savePayments(b *pg.Batch, rows []flow.Change[string, payment.Payment]) {
 		INSERT INTO payment AS p (`+paymentColumns+`)
 		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
 			$9::boolean[], $10::boolean[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
-			$18::timestamptz[], $19::timestamptz[])
+			$18::timestamptz[], $19::timestamptz[], $20::text[], $21::text[])
 		ON CONFLICT (order_id) DO UPDATE SET
 			payment_id = EXCLUDED.payment_id, state = EXCLUDED.state, refund = EXCLUDED.refund, amount = EXCLUDED.amount,
 			points = EXCLUDED.points, discount = EXCLUDED.discount, coupon_counted = EXCLUDED.coupon_counted,
 			has_coupons = EXCLUDED.has_coupons, currency = EXCLUDED.currency, payment_type = EXCLUDED.payment_type,
 			charge_id = EXCLUDED.charge_id, fail_reason = EXCLUDED.fail_reason, opened_by = EXCLUDED.opened_by,
-			cancelled_by = EXCLUDED.cancelled_by, cancel_event = EXCLUDED.cancel_event, updated_at = EXCLUDED.updated_at`,
+			cancelled_by = EXCLUDED.cancelled_by, cancel_event = EXCLUDED.cancel_event, updated_at = EXCLUDED.updated_at,
+			token = EXCLUDED.token, account = EXCLUDED.account`,
 		text(func(p payment.Payment) string { return p.OrderID }),
 		text(func(p payment.Payment) string { return p.PaymentID }),
 		text(func(p payment.Payment) string { return p.UserID }),
@@ -172,7 +190,9 @@ func savePayments(b *pg.Batch, rows []flow.Change[string, payment.Payment]) {
 		text(func(p payment.Payment) string { return p.CancelledBy }),
 		text(func(p payment.Payment) string { return p.CancelEvent }),
 		column(rows, func(p payment.Payment) time.Time { return p.CreatedAt }),
-		column(rows, func(p payment.Payment) time.Time { return p.UpdatedAt }))
+		column(rows, func(p payment.Payment) time.Time { return p.UpdatedAt }),
+		text(func(p payment.Payment) string { return p.Token }),
+		text(account))
 }
 
 // saveLedger adds entries. There is no ON CONFLICT: a second entry of the same order and kind is a mistake

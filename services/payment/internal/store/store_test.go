@@ -59,12 +59,18 @@ func moment() *rapid.Generator[time.Time] {
 	return rapid.Map(rapid.Int64Range(0, 4_000_000_000_000_000), func(us int64) time.Time { return time.UnixMicro(us).UTC() })
 }
 
+func anyAccount() *rapid.Generator[payment.Account] {
+	return rapid.OneOf(rapid.Just(payment.Account{}), rapid.Custom(func(t *rapid.T) payment.Account {
+		return payment.Account{Bank: text.Draw(t, "bank"), Number: text.Draw(t, "number"), Holder: text.Draw(t, "holder"), Until: moment().Draw(t, "until")}
+	}))
+}
+
 func anyPayment(order string) *rapid.Generator[payment.Payment] {
 	return rapid.Custom(func(t *rapid.T) payment.Payment {
 		return payment.Payment{
 			OrderID: order, PaymentID: text.Draw(t, "payment"), UserID: rapid.SampledFrom([]string{"a", "B", "ö", "c"}).Draw(t, "user"),
 			State: rapid.SampledFrom([]payment.State{
-				payment.Charging, payment.Asking, payment.Voiding, payment.Closing, payment.Completed, payment.Failed, payment.Cancelled,
+				payment.Charging, payment.Asking, payment.Voiding, payment.Closing, payment.Awaiting, payment.Completed, payment.Failed, payment.Cancelled,
 			}).Draw(t, "state"),
 			Refund: rapid.SampledFrom([]payment.Refund{
 				payment.NoRefund, payment.RefundPending, payment.RefundAsking, payment.RefundDone, payment.RefundRefused,
@@ -73,6 +79,7 @@ func anyPayment(order string) *rapid.Generator[payment.Payment] {
 			CouponCounted: rapid.Bool().Draw(t, "counted"), HasCoupons: rapid.Bool().Draw(t, "coupons"),
 			Currency: text.Draw(t, "currency"), PaymentType: text.Draw(t, "type"), ChargeID: text.Draw(t, "charge"),
 			FailReason: text.Draw(t, "reason"), OpenedBy: text.Draw(t, "opened"), CancelledBy: text.Draw(t, "cancelledBy"),
+			Token: text.Draw(t, "token"), Account: anyAccount().Draw(t, "account"),
 			CancelEvent: text.Draw(t, "cancelEvent"), CreatedAt: moment().Draw(t, "created"), UpdatedAt: moment().Draw(t, "updated"),
 		}
 	})

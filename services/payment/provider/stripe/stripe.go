@@ -99,6 +99,9 @@ func (c *Client) Charge(ctx context.Context, r provider.ChargeRequest) (provider
 	if r.Method == provider.Transfer {
 		return provider.Outcome{State: provider.Declined, Reason: "unsupported_method"}, nil
 	}
+	if r.Token == "" {
+		return provider.Outcome{State: provider.Declined, Reason: "payment_method_required"}, nil
+	}
 	ctx, cancel := c.bound(ctx)
 	defer cancel()
 	intent, err := c.create(ctx, r)

@@ -68,6 +68,8 @@ func TestCharge(t *testing.T) {
 	s.ask(bad, provider.Declined, "insufficient_funds")
 	s.charge(newOrder("pm_missing"), provider.Declined, "resource_missing")
 
+	s.charge(newOrder(""), provider.Declined, "payment_method_required")
+
 	closed := newOrder("pm_card_visa")
 	s.void(closed, provider.Voided, "")
 	s.void(closed, provider.Voided, "")
