@@ -100,7 +100,7 @@ func leftBehind(t *testing.T, i *instance) {
 	for _, name := range []string{
 		"PATH", "GATEWAY_URL", "CONSOLE_URL", "INBOX_URL", "CUSTOMER_TOKEN", "CUSTOMER2_TOKEN", "OPERATOR_TOKEN", "KAFKA_BROKERS",
 		"DATABASE_URL_ORDER", "DATABASE_URL_STOCK", "DATABASE_URL_COUPON", "DATABASE_URL_PAYMENT", "DATABASE_URL_SHIPPING",
-		"DATABASE_URL_MAILER", "DATABASE_URL_GATEWAY",
+		"DATABASE_URL_MAILER", "DATABASE_URL_GATEWAY", "DATABASE_URL_DATAPLATFORM", "DATAPLATFORM_URL",
 	} {
 		if i.env[name] == "" {
 			t.Errorf("dev.env has no %s", name)
@@ -118,7 +118,7 @@ func leftBehind(t *testing.T, i *instance) {
 		t.Fatal(err)
 	}
 	browser := http.Client{Jar: cookies}
-	for _, url := range []string{i.env["CONSOLE_URL"], i.env["INBOX_URL"], i.env["GATEWAY_URL"] + "/openapi.json", i.env["GATEWAY_URL"] + "/docs"} {
+	for _, url := range []string{i.env["CONSOLE_URL"], i.env["INBOX_URL"], i.env["GATEWAY_URL"] + "/openapi.json", i.env["GATEWAY_URL"] + "/docs", i.env["DATAPLATFORM_URL"] + "/received"} {
 		if !strings.Contains(i.screen.String(), strings.TrimSuffix(url, "/openapi.json")) {
 			t.Errorf("the screen does not name %s", url)
 		}

@@ -183,7 +183,8 @@ func TestState(t *testing.T) {
 		Attempts                           int
 		LastError                          string
 		Replays                            []struct{ ReplayID string }
-	}) {
+	},
+	) {
 		a := w.Call(w.operator(), http.MethodGet, "/ops/v1/dataplatform", "")
 		if err := json.Unmarshal([]byte(a.Text), &s); err != nil || a.Status != http.StatusOK {
 			t.Fatalf("%s: %v", a, err)

@@ -58,13 +58,14 @@ quadrille is ready after %.1f s. For trying and developing: one broker and one d
   API       %s/api/v1
   docs      %s/docs
   mails     %s
+  exported  %s/received
   tokens    source %s
 
   quadrille order create      places an order and follows it
   quadrille --help            everything else
   Ctrl-C                      stops; %s keeps the data
 
-`, time.Since(begin).Seconds(), console, s.GatewayURL(), s.GatewayURL(), s.Simulators.InboxURL,
+`, time.Since(begin).Seconds(), console, s.GatewayURL(), s.GatewayURL(), s.Simulators.InboxURL, s.Simulators.DataplatformURL,
 		p.home.path(devEnv), p.home.dir)
 	return nil
 }

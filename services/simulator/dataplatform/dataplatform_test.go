@@ -1,6 +1,8 @@
 package dataplatform
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -11,9 +13,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"crypto/hmac"
-	"crypto/sha256"
 
 	"github.com/quadrille-io/quadrille/services/simulator/answer"
 	"github.com/quadrille-io/quadrille/services/simulator/outage"
