@@ -45,10 +45,11 @@ func TestLostWebhooks(t *testing.T) {
 	// Nobody is asked about either any more.
 	testkit.Eventually(t, 10*time.Second, func() error {
 		var n int
-		if err := r.Pool.QueryRow(t.Context(), `SELECT count(*) FROM parcel_watch`).Scan(&n); err != nil || n > 0 {
-			return fmt.Errorf("%d parcels are asked about, %v", n, err)
+		err := r.Pool.QueryRow(t.Context(), `SELECT count(*) FROM parcel_watch`).Scan(&n)
+		if err == nil && n > 0 {
+			err = fmt.Errorf("%d parcels are asked about", n)
 		}
-		return nil
+		return err
 	})
 	if n, m := r.Emitted(order), r.Emitted(lost); n != 3 || m != 2 {
 		t.Errorf("%d and %d events, want 3 and 2", n, m)

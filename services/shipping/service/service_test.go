@@ -116,7 +116,7 @@ func TestBookings(t *testing.T) {
 		"kim-unknown":        "", // times out, was booked
 		"kim-unknown-failed": "NOT_BOOKED",
 		"kim-refused":        "REFUSED",
-		"kim-no-such-place":  "REFUSED", // by ourselves
+		"kim-no-such-place":  "REFUSED",    // by ourselves
 		"lee-home":           "NO_ADDRESS", // another member's
 		"nowhere":            "NO_ADDRESS",
 	} {

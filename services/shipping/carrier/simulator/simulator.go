@@ -143,7 +143,7 @@ type answer struct {
 		Status string    `json:"status"`
 		At     time.Time `json:"at"`
 	} `json:"history"`
-	Error          struct {
+	Error struct {
 		Code string `json:"code"`
 	} `json:"error"`
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -122,6 +123,46 @@ func TestRejections(t *testing.T) {
 	}
 	if out, err := client(t, url+"/wrong").AskBooking(t.Context(), "k"); !errors.Is(err, carrier.ErrRejected) {
 		t.Errorf("wrong base URL: %+v %v, want ErrRejected", out, err)
+	}
+}
+
+// The carrier is the tracker of its own parcels: it tells every state since one left, and when.
+func TestTrack(t *testing.T) {
+	t.Parallel()
+	c, url := start(t, firm.Config{DispatchDelay: -1})
+	b, err := c.Book(t.Context(), request("k", "04524"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now().Add(-time.Minute)
+	track := func(want carrier.State, words ...string) {
+		t.Helper()
+		got, err := c.Track(t.Context(), carrier.Parcel{BookingID: b.BookingID})
+		var told []string
+		for _, p := range got.Checkpoints {
+			told = append(told, p.Status)
+			if p.At.Before(begun) {
+				t.Errorf("%s at %v", p.Status, p.At)
+			}
+		}
+		if err != nil || got.State != want || got.TrackingNumber != b.TrackingNumber || !slices.Equal(told, words) {
+			t.Errorf("%+v, %v: want %s %v", got, err, want, words)
+		}
+	}
+	track(carrier.Booked)
+	for _, to := range []string{"out_for_delivery", "returned"} {
+		resp, err := http.Post(url+"/v1/bookings/"+b.BookingID+"/advance", "application/json", strings.NewReader(`{"to":"`+to+`"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if to == "out_for_delivery" {
+			track(carrier.OutForDelivery, "DISPATCHED", "OUT_FOR_DELIVERY")
+		}
+	}
+	track(carrier.Returned, "DISPATCHED", "OUT_FOR_DELIVERY", "RETURNED")
+	if _, err := c.Track(t.Context(), carrier.Parcel{BookingID: "none"}); !errors.Is(err, carrier.ErrRejected) {
+		t.Errorf("no such parcel: %v", err)
 	}
 }
 
