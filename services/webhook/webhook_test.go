@@ -54,9 +54,11 @@ func TestBody(t *testing.T) {
 			`"createdAt":"2026-11-21T12:00:00.031Z","checkout":{"itemsAmount":10050,"discountAmount":0,"deliveryFee":0,"pointAmount":0,` +
 			`"paymentAmount":9007199254740993,"currency":"KRW","paymentType":"CREDIT","couponRefs":["WELCOME"],"couponFailurePolicy":"77",` +
 			`"shippingAddressId":"","deadlineAt":null}}}`},
-		{&orderv1.OrderCancelled{OrderId: "order-1", Reason: orderv1.CancelReason_CANCEL_REASON_OUT_OF_STOCK, HasCoupons: true},
+		{
+			&orderv1.OrderCancelled{OrderId: "order-1", Reason: orderv1.CancelReason_CANCEL_REASON_OUT_OF_STOCK, HasCoupons: true},
 			`{"type":"quadrille.order.v1.OrderCancelled","timestamp":"2026-11-21T12:00:00.031Z","data":{"orderId":"order-1","userId":"",` +
-				`"reason":"OUT_OF_STOCK","undoFrom":"UNSPECIFIED","hasCoupons":true,"cancelledAt":null}}`},
+				`"reason":"OUT_OF_STOCK","undoFrom":"UNSPECIFIED","hasCoupons":true,"cancelledAt":null}}`,
+		},
 	} {
 		body, err := webhook.Body(record(t, c.event))
 		if err != nil {
@@ -202,8 +204,12 @@ func TestUnreachable(t *testing.T) {
 		command flow.Command
 		status  int
 	}{
-		{webhook.Update{ID: "a"}, 200}, {webhook.Rotate{ID: "a"}, 200}, {webhook.Delete{ID: "a"}, 204},
-		{webhook.Resend{ID: "a"}, 409}, {webhook.Recover{ID: "a"}, 409}, {webhook.Test{ID: "a"}, 409},
+		{webhook.Update{ID: "a"}, 200},
+		{webhook.Rotate{ID: "a"}, 200},
+		{webhook.Delete{ID: "a"}, 204},
+		{webhook.Resend{ID: "a"}, 409},
+		{webhook.Recover{ID: "a"}, 409},
+		{webhook.Test{ID: "a"}, 409},
 	} {
 		for status, w := range map[int]*webhook.World{404: world(), c.status: world(off)} {
 			out, err := webhook.Topology.Decide(w, flow.Input{Kind: flow.KindCommand, Subject: "a", Msg: c.command, Meta: meta})
@@ -251,8 +257,10 @@ func TestOnRecover(t *testing.T) {
 	} {
 		w := world(webhook.Endpoint{ID: "a", State: webhook.Enabled, SubscribedAt: c.subscribed})
 		for i, d := range []webhook.Delivery{
-			{EndpointID: "a", Progress: webhook.GivenUp, CreatedAt: at.Add(-3 * day)}, {EndpointID: "a", Progress: webhook.GivenUp, CreatedAt: at.Add(-1 * day)},
-			{EndpointID: "a", Progress: webhook.GivenUp, CreatedAt: at}, {EndpointID: "a", Progress: webhook.Delivered, CreatedAt: at},
+			{EndpointID: "a", Progress: webhook.GivenUp, CreatedAt: at.Add(-3 * day)},
+			{EndpointID: "a", Progress: webhook.GivenUp, CreatedAt: at.Add(-1 * day)},
+			{EndpointID: "a", Progress: webhook.GivenUp, CreatedAt: at},
+			{EndpointID: "a", Progress: webhook.Delivered, CreatedAt: at},
 			{EndpointID: "b", Progress: webhook.GivenUp, CreatedAt: at},
 		} {
 			d.EventID = fmt.Sprint(i)

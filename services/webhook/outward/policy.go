@@ -52,7 +52,7 @@ func (p Policy) CheckURL(raw string) error {
 	}
 	local := p.Loopback && isLocal(u.Hostname())
 	switch {
-	case u.Scheme != "https" && !(local && u.Scheme == "http"):
+	case u.Scheme != "https" && (!local || u.Scheme != "http"):
 		return errors.New("the URL begins with https://")
 	case local:
 		return nil

@@ -19,11 +19,18 @@ var chores = []struct {
 	what, sql string
 	figure    func(Limits) any
 }{
-	// What is claimed is due when the claim ends, so nothing is given up that somebody is sending.
+	// What is claimed is due when the claim ends, so nothing is given up that somebody is sending. The last attempt says
+	// so in the log.
 	{"give up deliveries", `
-		UPDATE delivery SET state = 2, claimed_until = NULL WHERE (endpoint_id, event_id) IN (
-			SELECT endpoint_id, event_id FROM delivery WHERE state = 0 AND give_up_at < now() - $2::interval AND due_at < now()
-			LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED)`, func(Limits) any { return time.Duration(0) }},
+		WITH late AS (
+			UPDATE delivery SET state = 2, claimed_until = NULL WHERE (endpoint_id, event_id) IN (
+				SELECT endpoint_id, event_id FROM delivery WHERE state = 0 AND give_up_at < now() - $2::interval AND due_at < now()
+				LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED)
+			RETURNING endpoint_id, event_id, attempts),
+		last AS (
+			UPDATE attempt a SET outcome = 'GIVEN_UP', next_at = NULL FROM late
+			WHERE a.endpoint_id = late.endpoint_id AND a.event_id = late.event_id AND a.number = late.attempts)
+		SELECT FROM late`, func(Limits) any { return time.Duration(0) }},
 	{"disable endpoints that fail", `
 		UPDATE endpoint SET state = 'DISABLED', reason = '` + webhook.Failing + `', disabled_at = now() WHERE id IN (
 			SELECT id FROM endpoint WHERE state = 'ENABLED' AND failing_since < now() - $2::interval
@@ -36,24 +43,32 @@ var chores = []struct {
 		DELETE FROM delivery WHERE (endpoint_id, event_id) IN (
 			SELECT endpoint_id, event_id FROM delivery WHERE created_at < now() - $2::interval ORDER BY created_at LIMIT $1
 			FOR UPDATE SKIP LOCKED)`, func(l Limits) any { return l.Retention }},
-	{"delete old attempts", `
+	{
+		"delete old attempts", `
 		DELETE FROM attempt WHERE id IN (
 			SELECT id FROM attempt WHERE at < now() - $2::interval ORDER BY at LIMIT $1 FOR UPDATE SKIP LOCKED)`,
-		func(l Limits) any { return l.Retention }},
-	{"delete old facts", `
+		func(l Limits) any { return l.Retention },
+	},
+	{
+		"delete old facts", `
 		DELETE FROM fact WHERE event_id IN (
 			SELECT event_id FROM fact WHERE recorded_at < now() - $2::interval ORDER BY recorded_at LIMIT $1 FOR UPDATE SKIP LOCKED)`,
-		func(l Limits) any { return l.Retention }},
-	{"delete the deliveries of deleted endpoints", `
+		func(l Limits) any { return l.Retention },
+	},
+	{
+		"delete the deliveries of deleted endpoints", `
 		DELETE FROM delivery WHERE (endpoint_id, event_id) IN (
 			SELECT d.endpoint_id, d.event_id FROM delivery d JOIN endpoint e ON e.id = d.endpoint_id
 			WHERE e.state = 'DELETED' AND e.updated_at < now() - $2::interval LIMIT $1 FOR UPDATE OF d SKIP LOCKED)`,
-		func(l Limits) any { return l.Settle }},
-	{"delete the attempts of deleted endpoints", `
+		func(l Limits) any { return l.Settle },
+	},
+	{
+		"delete the attempts of deleted endpoints", `
 		DELETE FROM attempt WHERE id IN (
 			SELECT a.id FROM attempt a JOIN endpoint e ON e.id = a.endpoint_id
 			WHERE e.state = 'DELETED' AND e.updated_at < now() - $2::interval LIMIT $1 FOR UPDATE OF a SKIP LOCKED)`,
-		func(l Limits) any { return l.Settle }},
+		func(l Limits) any { return l.Settle },
+	},
 	// Last of all: a batch that saw the endpoint before it was deleted has long been committed then.
 	{"delete endpoints", `
 		DELETE FROM endpoint WHERE id IN (

@@ -63,6 +63,7 @@ CREATE TABLE attempt (
     next_at     timestamptz
 );
 CREATE INDEX attempt_endpoint ON attempt (endpoint_id, id);
+CREATE INDEX attempt_delivery ON attempt (endpoint_id, event_id, number);
 CREATE INDEX attempt_at ON attempt (at);
 
 -- +goose Down
