@@ -25,7 +25,7 @@ type Shop struct {
 const (
 	price  = 1_000
 	pieces = 1_000_000_000
-	points = 1_000_000_000_000
+	points = 100_000_000_000 // beside those of a past, below what a member can have
 )
 
 func memberID(n int) string  { return fmt.Sprintf("member-%06d", n) }
@@ -37,6 +37,7 @@ func (s Shop) members() []*memberv1.MemberChanged {
 	all := make([]*memberv1.MemberChanged, s.Members)
 	for i := range all {
 		all[i] = local.Member(memberID(i), addressID(i), "en")
+		all[i].Email = "" // so nobody is mailed
 	}
 	return all
 }

@@ -35,7 +35,7 @@ type Config struct {
 	// Gateway is where the gateway listens; nil takes a free port of 127.0.0.1.
 	Gateway net.Listener
 
-	// Members are written to the file that stands in for member.v1; nil is Members().
+	// Members are those that the member service begins with; nil is Members().
 	Members []*memberv1.MemberChanged
 
 	// Simulators is how the outside world behaves; its Dir, and the webhook of the carrier, are set here.

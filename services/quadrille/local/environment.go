@@ -20,7 +20,6 @@ func (s *System) environment(name string) map[string]string {
 		"JWT_AUDIENCES":       tokenAudience,
 		"JWT_ALGORITHMS":      "EdDSA",
 		"JWT_JWKS":            string(s.issuer.JWKS()),
-		"MEMBERS_FILE":        s.membersFile(),
 		"OPERATORS_MAIL":      "operators@example.com",
 		"OPERATORS_SMTP":      s.Simulators.SMTPAddr,
 		// A load test from one machine is one address; see "Limits" in the API's description.
@@ -51,13 +50,15 @@ func (s *System) ownEnvironment(name string) map[string]string {
 		}
 		return env
 	case "payment":
-		return map[string]string{"PAYMENT_PROVIDER": "simulator", "PAYMENT_SIMULATOR_URL": s.Simulators.PaymentURL}
+		return map[string]string{
+			"PAYMENT_PROVIDER": "simulator", "PAYMENT_SIMULATOR_URL": s.Simulators.PaymentURL, "PAYMENT_WEBHOOK_SECRET": s.paymentSecret,
+		}
 	case "shipping":
 		return map[string]string{"CARRIER_URL": s.Simulators.CarrierURL, "CARRIER_WEBHOOK_SECRET": s.carrierSecret}
 	case "member":
 		return map[string]string{
 			"SESSION_KEY_FILE": s.tokenKeyFile(), "SESSION_ISSUER": tokenIssuer, "SESSION_AUDIENCE": tokenAudience,
-			"SEED_PASSWORD": Password, "LOGIN_TRIES_PER_ADDRESS": "5000",
+			"MEMBERS_FILE": s.membersFile(), "SEED_PASSWORD": Password, "LOGIN_TRIES_PER_ADDRESS": "5000",
 		}
 	case "mailer":
 		return map[string]string{"SMTP_ADDR": s.Simulators.SMTPAddr, "MAIL_FROM": "shop@example.com", "SHOP_TIME_ZONE": shopZone}

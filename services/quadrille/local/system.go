@@ -31,9 +31,10 @@ type System struct {
 	log           *slog.Logger
 	issuer        *web.Issuer
 	carrierSecret string
+	paymentSecret string
 	// dataplatformSecret signs what is sent to the data platform.
 	dataplatformSecret string
-	units         map[string]*unit
+	units              map[string]*unit
 	// started is closed once everything was ready for the first time: from then on a service that
 	// fails is started again, before that Start fails.
 	started chan struct{}
@@ -49,9 +50,9 @@ func Start(ctx context.Context, cfg Config) (*System, error) {
 		return nil, fmt.Errorf("start the system: %w", err)
 	}
 	s := &System{
-		cfg: cfg.withDefaults(), units: map[string]*unit{}, carrierSecret: rand.Text(),
+		cfg: cfg.withDefaults(), units: map[string]*unit{}, carrierSecret: rand.Text(), paymentSecret: rand.Text(),
 		dataplatformSecret: "whsec_" + base64.StdEncoding.EncodeToString([]byte(rand.Text()+rand.Text())),
-		started: make(chan struct{}), failed: make(chan error, len(services)),
+		started:            make(chan struct{}), failed: make(chan error, len(services)),
 	}
 	s.log = slog.New(slog.NewTextHandler(s.cfg.Log, nil)).With("service", "quadrille")
 	if err := s.start(ctx); err != nil {
@@ -83,6 +84,13 @@ func (s *System) start(ctx context.Context) error {
 		s.launch(u)
 	}
 	if err := s.awaitReady(ctx, Services()); err != nil {
+		return err
+	}
+	token, err := s.Token(Operator, web.RoleOperator)
+	if err != nil {
+		return err
+	}
+	if err := AwaitMembers(ctx, s.URL, token); err != nil {
 		return err
 	}
 	close(s.started)
@@ -127,6 +135,8 @@ func (s *System) startSimulators(ctx context.Context) (err error) {
 	cfg.Dir = filepath.Join(s.cfg.Dir, "simulator")
 	cfg.Carrier.WebhookURL = s.GatewayURL() + "/webhooks/shipping/simulator"
 	cfg.Carrier.WebhookSecret = s.carrierSecret
+	cfg.Payment.WebhookURL = s.GatewayURL() + "/webhooks/payments/simulator"
+	cfg.Payment.WebhookSecret = s.paymentSecret
 	cfg.Dataplatform.Secret = s.dataplatformSecret
 	if cfg.Inbox.Previews, err = previews(); err != nil {
 		return err

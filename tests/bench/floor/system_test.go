@@ -56,7 +56,9 @@ func newSystem(t *testing.T, orders int) *system {
 func product(n int) string { return fmt.Sprintf("PRD_%06d", n) }
 
 func member(n int) *memberv1.MemberChanged {
-	return local.Member(fmt.Sprintf("member-%06d", n), fmt.Sprintf("0190a3a0-0000-7000-8000-%012x", n+1), "en")
+	m := local.Member(fmt.Sprintf("member-%06d", n), fmt.Sprintf("0190a3a0-0000-7000-8000-%012x", n+1), "en")
+	m.Email = "" // there is nobody to mail: mails are skipped
+	return m
 }
 
 // session runs the system for as long as do takes. Its end closes every connection, which is also when
@@ -72,8 +74,6 @@ func (s *system) session(t *testing.T, do func(context.Context, *local.System)) 
 	running, err := local.Start(ctx, local.Config{
 		Dir: s.dir, Databases: s.databases, Brokers: s.brokers, TopicPrefix: s.prefix, Partitions: partitions,
 		Members: members, Log: s.log, Environment: map[string]string{"LOG_LEVEL": "warn"},
-		// The mailer knows nobody: its mails are skipped.
-		ServiceEnvironment: map[string]map[string]string{"mailer": {"MEMBERS_FILE": ""}},
 	})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, s.log)

@@ -123,7 +123,10 @@ func (c *Cluster) start(ctx context.Context) error {
 			}
 		}
 	}
-	return c.Ready(ctx)
+	if err := c.Ready(ctx); err != nil {
+		return err
+	}
+	return local.AwaitMembers(ctx, func(service string) string { return c.Replicas(service)[0].URL() }, c.OperatorToken())
 }
 
 // prepare makes folders, programs, keys and the members' file.

@@ -38,7 +38,6 @@ func (c *Cluster) environment(p *Process, reach reach) map[string]string {
 		"JWT_AUDIENCES":       tokenAudience,
 		"JWT_ALGORITHMS":      "EdDSA",
 		"JWT_JWKS":            string(c.issuer.JWKS()),
-		"MEMBERS_FILE":        c.membersFile(),
 		"OPERATORS_MAIL":      "operators@example.com",
 		"OPERATORS_SMTP":      c.simulators.smtp,
 		// One machine stands for all customers.
@@ -57,12 +56,13 @@ func (c *Cluster) environment(p *Process, reach reach) map[string]string {
 		}
 	case "payment":
 		env["PAYMENT_PROVIDER"], env["PAYMENT_SIMULATOR_URL"] = "simulator", "http://"+reach.outside
+		env["PAYMENT_WEBHOOK_SECRET"] = c.secret
 	case "dataplatform":
 		env["DATAPLATFORM_URL"], env["DATAPLATFORM_SECRET"] = "http://"+reach.outside+"/facts", dataplatformSecret
 	case "shipping":
 		env["CARRIER_URL"], env["CARRIER_WEBHOOK_SECRET"] = "http://"+reach.outside, c.secret
 	case "member":
-		env["SEED_PASSWORD"] = local.Password
+		env["MEMBERS_FILE"] = c.membersFile()
 	case "mailer":
 		env["SMTP_ADDR"], env["MAIL_FROM"] = reach.outside, "shop@example.com"
 	}
@@ -81,6 +81,8 @@ func (c *Cluster) simulatorEnvironment() map[string]string {
 		"INBOX_SMTP_ADDR":        c.simulators.smtp,
 		"DATAPLATFORM_ADDR":      c.simulators.dataplatform,
 		"DATAPLATFORM_SECRET":    dataplatformSecret,
+		"PAYMENT_WEBHOOK_URL":    "http://" + c.balancers["gateway"].addr + "/webhooks/payments/simulator",
+		"PAYMENT_WEBHOOK_SECRET": c.secret,
 		"CARRIER_WEBHOOK_URL":    "http://" + c.balancers["gateway"].addr + "/webhooks/shipping/simulator",
 		"CARRIER_WEBHOOK_SECRET": c.secret,
 		// Parcels move when a test moves them, so that a system that was left alone comes to rest.
