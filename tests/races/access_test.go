@@ -180,7 +180,7 @@ func inner() map[string]door {
 			office, name, fixed("/internal/v1/failures/replay"), s0(fields{"filter": fields{"subject": "none"}, "dryRun": true}), 0,
 		}
 		all[name+" GET /internal/v1/subscription"] = door{office, name, fixed("/internal/v1/subscription"), without, 0}
-		all[name+" GET /ops/v1/books"] = door{office, name, fixed("/ops/v1/books/" + name + "/orders"), without, 0}
+		all[name+" GET /ops/v1/books"] = door{office, name, fixed("/ops/v1/books/" + name + "/queues"), without, 0}
 		all[name+" POST /internal/v1/events/resend"] = door{
 			office, name, fixed("/internal/v1/events/resend"), s0(fields{"eventId": uuid.NewString(), "topic": "nobody.v1"}), http.StatusBadRequest,
 		}
