@@ -26,14 +26,22 @@ func OnList(w *World, c List, m flow.Meta) (flow.Reply, []flow.Event) {
 		return flow.Refuse(fault.Conflict(fault.CodeProductExists, "There is a product of this id already."))
 	}
 	product := Product{
-		ProductID: c.ProductID, Name: c.Name, Price: c.Price, Currency: c.Currency, Quantity: c.Quantity,
-		Received: c.Quantity, OnSale: true, CreatedAt: m.Now, UpdatedAt: m.Now,
-	}
+		ProductID: c.ProductID, Name: c.Name, Price: c.Price, Currency: c.Currency, Received: c.Quantity, OnSale: true,
+		PictureURL: c.PictureURL, LowThreshold: c.LowThreshold, Sale: c.Sale, CreatedAt: m.Now,
+	}.left(c.Quantity, m.Now)
 	w.Products.Put(c.ProductID, product)
+	move(w, c.ProductID, MovedListed, c.Quantity, c.Reason, m)
 	return flow.Reply{Status: 201, Body: ViewOf(product)}, []flow.Event{&stockv1.ProductListed{
 		ProductId: c.ProductID, Name: c.Name, Price: c.Price, Currency: c.Currency, Quantity: c.Quantity,
-		OnSale: true, ListedAt: timestamppb.New(m.Now),
+		OnSale: true, ListedAt: timestamppb.New(m.Now), PictureUrl: c.PictureURL, Sale: saleOf(product),
 	}}
+}
+
+// move writes a line of the ledger.
+func move(w *World, productID string, kind MovementKind, amount int64, reason string, m flow.Meta) {
+	w.Movements.Put(m.Cause, Movement{
+		MovementID: m.Cause, ProductID: productID, Kind: kind, Amount: amount, Reason: reason, At: m.Now,
+	})
 }
 
 func (c List) invalid() []fault.FieldError {
@@ -45,6 +53,7 @@ func (c List) invalid() []fault.FieldError {
 		bad = append(bad, fieldError("/name", "is required"))
 	}
 	bad = append(bad, invalidPrice(c.Price)...)
+	bad = append(bad, invalidListing(c.PictureURL, c.LowThreshold, c.Sale)...)
 	if c.Quantity < 0 || c.Quantity > MaxQuantity {
 		bad = append(bad, fieldError("/quantity", fmt.Sprintf("must be between 0 and %d", MaxQuantity)))
 	}
@@ -72,10 +81,10 @@ func OnRestock(w *World, c Restock, m flow.Meta) (flow.Reply, []flow.Event) {
 		return flow.Refuse(fault.Invalid(fieldError("/quantity",
 			fmt.Sprintf("must be at least 1, and there can be no more than %d pieces", MaxQuantity))))
 	}
-	product.Quantity += c.Quantity
+	product = product.left(product.Quantity+c.Quantity, m.Now)
 	product.Received += c.Quantity
-	product.UpdatedAt = m.Now
 	w.Products.Put(c.ProductID, product)
+	move(w, c.ProductID, MovedRestock, c.Quantity, c.Reason, m)
 	return flow.Reply{Status: 200, Body: ViewOf(product)}, []flow.Event{&stockv1.StockRestocked{
 		ProductId: c.ProductID, Quantity: c.Quantity, Available: product.Quantity, RestockedAt: timestamppb.New(m.Now),
 	}}
@@ -92,42 +101,9 @@ func OnRecount(w *World, c Recount, m flow.Meta) (flow.Reply, []flow.Event) {
 	case product.Quantity+c.By < 0 || c.By > MaxQuantity-product.Quantity:
 		return flow.Refuse(fault.Conflict(fault.CodeConflict, "More pieces are held than ever came in: look at the reservations first."))
 	}
-	product.Quantity += c.By
+	product = product.left(product.Quantity+c.By, m.Now)
 	product.Corrections++
-	product.UpdatedAt = m.Now
 	w.Products.Put(c.ProductID, product)
+	move(w, c.ProductID, MovedRecount, c.By, c.Reason, m)
 	return flow.Reply{Status: 200, Body: ViewOf(product)}, nil
-}
-
-// OnChange changes name, price or sale state. A change that changes nothing is no event.
-func OnChange(w *World, c Change, m flow.Meta) (flow.Reply, []flow.Event) {
-	product, known := w.Products.Get(c.ProductID)
-	if !known {
-		return flow.Refuse(fault.NotFound())
-	}
-	before := product
-	if c.Name != nil {
-		if *c.Name == "" {
-			return flow.Refuse(fault.Invalid(fieldError("/name", "must not be empty")))
-		}
-		product.Name = *c.Name
-	}
-	if c.Price != nil {
-		if bad := invalidPrice(*c.Price); bad != nil {
-			return flow.Refuse(fault.Invalid(bad...))
-		}
-		product.Price = *c.Price
-	}
-	if c.OnSale != nil {
-		product.OnSale = *c.OnSale
-	}
-	if product == before {
-		return flow.Reply{Status: 200, Body: ViewOf(product)}, nil
-	}
-	product.UpdatedAt = m.Now
-	w.Products.Put(c.ProductID, product)
-	return flow.Reply{Status: 200, Body: ViewOf(product)}, []flow.Event{&stockv1.ProductPriceChanged{
-		ProductId: c.ProductID, Name: product.Name, Price: product.Price, Currency: product.Currency,
-		OnSale: product.OnSale, ChangedAt: timestamppb.New(m.Now),
-	}}
 }

@@ -20,7 +20,11 @@ func OnOrderCreated(w *World, e *orderv1.OrderCreated, m flow.Meta) []flow.Event
 	}
 	row := Reservation{OrderID: e.GetOrderId(), UserID: e.GetUserId(), State: Taken, CreatedAt: m.Now, UpdatedAt: m.Now}
 	wanted, items := sum(e.GetOrderItems())
-	if short := shortages(w, wanted); len(short) > 0 {
+	by := buyer{userID: e.GetUserId(), at: m.Now}
+	if e.GetCreatedAt() != nil {
+		by.at = e.GetCreatedAt().AsTime()
+	}
+	if short := shortages(w, wanted, by); len(short) > 0 {
 		row.State = Refused
 		w.Reservations.Put(row.OrderID, row)
 		return []flow.Event{&stockv1.StockDecreaseFailed{
@@ -28,11 +32,10 @@ func OnOrderCreated(w *World, e *orderv1.OrderCreated, m flow.Meta) []flow.Event
 		}}
 	}
 	row.Items = items
-	for _, item := range items {
+	for i, item := range items {
 		product, _ := w.Products.Get(item.ProductID)
-		product.Quantity -= int64(item.Quantity)
-		product.UpdatedAt = m.Now
-		w.Products.Put(item.ProductID, product)
+		w.Products.Put(item.ProductID, product.left(product.Quantity-int64(item.Quantity), m.Now))
+		items[i].Counted = count(w, product, row.UserID, item)
 	}
 	w.Reservations.Put(row.OrderID, row)
 	return []flow.Event{&stockv1.StockDecreased{
@@ -69,15 +72,19 @@ func sum(lines []*orderv1.OrderItem) (wanted []want, items []Item) {
 }
 
 // shortages lists what cannot be given. More than an int32 of one product is never there.
-func shortages(w *World, wanted []want) []*stockv1.Shortage {
+func shortages(w *World, wanted []want, by buyer) []*stockv1.Shortage {
 	var short []*stockv1.Shortage
 	for _, x := range wanted {
 		product, _ := w.Products.Get(x.productID)
-		if x.quantity <= product.Quantity && x.quantity <= math.MaxInt32 && product.ProductID != "" {
-			continue
+		reason, available := limited(w, product, x, by)
+		if reason == unlimited {
+			if x.quantity <= product.Quantity && x.quantity <= math.MaxInt32 && product.ProductID != "" {
+				continue
+			}
+			reason, available = stockv1.ShortageReason_SHORTAGE_REASON_OUT_OF_STOCK, product.Quantity
 		}
 		short = append(short, &stockv1.Shortage{
-			ProductId: x.productID, Requested: int32(min(x.quantity, math.MaxInt32)), Available: product.Quantity,
+			ProductId: x.productID, Requested: int32(min(x.quantity, math.MaxInt32)), Available: available, Reason: reason,
 		})
 	}
 	return short
@@ -119,9 +126,8 @@ func giveBack(w *World, orderID, userID string, m flow.Meta) []flow.Event {
 	if row.State == Taken {
 		for _, item := range row.Items {
 			product, _ := w.Products.Get(item.ProductID)
-			product.Quantity += int64(item.Quantity)
-			product.UpdatedAt = m.Now
-			w.Products.Put(item.ProductID, product)
+			w.Products.Put(item.ProductID, product.left(product.Quantity+int64(item.Quantity), m.Now))
+			uncount(w, row.UserID, item)
 			back.OrderItems = append(back.OrderItems, &orderv1.OrderItem{
 				ProductId: item.ProductID, ProductName: item.ProductName,
 				Quantity: item.Quantity, ProductPrice: item.ProductPrice,

@@ -17,6 +17,7 @@ var Topology = flow.Service("stock",
 	flow.OnCommand(OnRestock).Emits(&stockv1.StockRestocked{}),
 	flow.OnCommand(OnRecount),
 	flow.OnCommand(OnChange).Emits(&stockv1.ProductPriceChanged{}),
+	flow.OnDeadline(OnLow).Emits(&stockv1.LowStockReached{}),
 )
 
 // undoneFromHere: nothing stands, or coupon does not stand, between what was refused and stock.

@@ -48,7 +48,7 @@ var raceMutants = []Mutant{
 	{
 		Name: "an order takes the lines that there are enough pieces for", Lines: []string{"26"}, Kind: "X",
 		Rule:  "all lines of an order or none",
-		Edits: []Edit{{"services/stock/stock.go", "short := shortages(w, wanted); len(short) > 0 {", "short := shortages(w, wanted); len(short) == len(wanted) {"}, {stockTables, "    CONSTRAINT stock_never_negative CHECK (quantity >= 0),\n", ""}},
+		Edits: []Edit{{"services/stock/stock.go", "short := shortages(w, wanted, by); len(short) > 0 {", "short := shortages(w, wanted, by); len(short) == len(wanted) {"}, {stockTables, "    CONSTRAINT stock_never_negative CHECK (quantity >= 0),\n", ""}},
 		Proof: race("oversell in several"),
 	},
 	{

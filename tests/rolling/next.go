@@ -3,7 +3,7 @@ package rolling
 // next is the next release: it differs from this one in everything that may differ while both run.
 //
 //   - order's OrderCreated has a field that this version does not know;
-//   - stock emits an event type that it did not, on the same topic (LowStockReached, on a restock);
+//   - stock emits an event type where it did not, on the same topic (LowStockReached, on a restock);
 //   - a migration of stock adds a column, which the new version writes and this one does not know;
 //   - StockDecreased has a second version, published on stock.v2 beside the first: order, coupon and payment take both,
 //     the gateway listens to both.

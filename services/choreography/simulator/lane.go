@@ -10,6 +10,7 @@ import (
 	"github.com/quadrille-io/quadrille/pkg/fault"
 	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/services/order"
+	"github.com/quadrille-io/quadrille/services/stock"
 )
 
 // request is a command with what makes it safe to send twice.
@@ -267,13 +268,8 @@ const sweepEvery = 500 * time.Millisecond
 // sweep puts deadlines that have passed into the lane, without claiming them: the decide function looks again
 // under the lock. It waits until the consumer has caught up with what was there when the process started.
 func (r *replica) sweep() {
-	table, ok := r.service.machine.(*unit[order.World])
-	if !ok {
-		return
-	}
 	db := r.service.db
-	due := table.tables.(*orders).due(db.clock())
-	due = slices.DeleteFunc(due, func(id string) bool { return db.subjects[id].parked })
+	due := slices.DeleteFunc(r.service.due(), func(c flow.Command) bool { return db.subjects[c.Subject()].parked })
 	if len(due) == 0 {
 		return
 	}
@@ -290,8 +286,8 @@ func (r *replica) sweep() {
 		return
 	}
 	waiting := len(due)
-	for _, id := range due {
-		w := &work{item: item{input: flow.Input{Kind: flow.KindDeadline, Subject: id, Msg: order.Due{OrderID: id}}}}
+	for _, c := range due {
+		w := &work{item: item{input: flow.Input{Kind: flow.KindDeadline, Subject: c.Subject(), Msg: c}}}
 		w.done = func(error) {
 			if waiting--; waiting == 0 {
 				r.after(sweepEvery, next)
@@ -299,6 +295,21 @@ func (r *replica) sweep() {
 		}
 		r.lane.submit(w)
 	}
+}
+
+// due are the deadlines of a service that have passed.
+func (v *service) due() (due []flow.Command) {
+	switch m := v.machine.(type) {
+	case *unit[order.World]:
+		for _, id := range m.tables.(*orders).due(v.db.clock()) {
+			due = append(due, order.Due{OrderID: id})
+		}
+	case *unit[stock.World]:
+		for _, id := range m.tables.(*stocks).due() {
+			due = append(due, stock.Low{ProductID: id})
+		}
+	}
+	return due
 }
 
 // caughtUp says whether all is handled that was there at the start, by whichever replica.

@@ -178,6 +178,9 @@ func (o *oracle) emit(t *txn, f *fact) {
 		return
 	case *stockv1.ProductPriceChanged:
 		return
+	case *stockv1.LowStockReached:
+		o.low(f.subject, m)
+		return
 	case *orderv1.OrderCreated:
 		o.created(t, f, m)
 		return

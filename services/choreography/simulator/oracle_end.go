@@ -6,6 +6,7 @@ import (
 	"time"
 
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
+	stockv1 "github.com/quadrille-io/quadrille/proto/quadrille/stock/v1"
 	"github.com/quadrille-io/quadrille/services/coupon"
 	"github.com/quadrille-io/quadrille/services/mailer"
 	"github.com/quadrille-io/quadrille/services/order"
@@ -26,14 +27,26 @@ func (o *oracle) conserved(v *service) {
 	}
 }
 
-// stockConserved: what there was is left or taken by an order, of each product, at every moment.
+// stockConserved: what there was is left or taken by an order, of each product, at every moment; and no member
+// has more of it than one may.
 func (o *oracle) stockConserved(t *stocks) {
-	sum := map[string]int64{}
+	sum, has := map[string]int64{}, map[string]int64{}
 	for _, r := range t.reservations {
 		for _, item := range r.Items {
-			if r.State == stock.Taken {
-				sum[item.ProductID] += int64(item.Quantity)
+			if r.State != stock.Taken {
+				continue
 			}
+			sum[item.ProductID] += int64(item.Quantity)
+			if item.Counted {
+				has[stock.PurchaseKey(item.ProductID, r.UserID)] += int64(item.Quantity)
+			}
+		}
+	}
+	for _, key := range sortedKeys(t.purchases) {
+		p := t.purchases[key]
+		most := t.products[p.ProductID].Sale.MaxPerMember
+		if p.Quantity != has[key] || p.Quantity > most {
+			o.violate(p.ProductID, "%s has %d pieces in orders, %d are counted, %d are allowed", p.UserID, has[key], p.Quantity, most)
 		}
 	}
 	for _, id := range sortedKeys(t.products) {
@@ -41,6 +54,13 @@ func (o *oracle) stockConserved(t *stocks) {
 		if left < 0 || left+sum[id] != o.pieces[id] {
 			o.violate(id, "%d pieces are left and %d taken, of %d", left, sum[id], o.pieces[id])
 		}
+	}
+}
+
+// low: a product is told of when few pieces are left, and not again while it is so.
+func (o *oracle) low(product string, m *stockv1.LowStockReached) {
+	if p := o.shop.tablesOf(atStock).(*stocks).products[product]; !p.LowTold || m.GetAvailable() > m.GetThreshold() {
+		o.violate(product, "is told to run low with %d pieces, threshold %d", m.GetAvailable(), m.GetThreshold())
 	}
 }
 

@@ -61,7 +61,7 @@ func newService(s *sim, number int) *service {
 	case atOrder:
 		v.machine = &unit[order.World]{def: order.Topology, tables: newOrders(v.deadlineIn)}
 	case atStock:
-		v.machine = &unit[stock.World]{def: stock.Topology, tables: newStocks()}
+		v.machine = &unit[stock.World]{def: stock.Topology, tables: newStocks(v.deadlineIn)}
 	case atCoupon:
 		v.machine = &unit[coupon.World]{def: coupon.Topology, tables: newCoupons()}
 	case atPayment:
@@ -73,7 +73,9 @@ func newService(s *sim, number int) *service {
 	}
 	v.name = v.machine.name()
 	for _, topic := range v.machine.topics() {
-		v.topics = append(v.topics, slices.Index(topics[:], topic))
+		if at := slices.Index(topics[:], topic); at >= 0 { // else member.v1: nobody moves house here
+			v.topics = append(v.topics, at)
+		}
 	}
 	v.group = &group{sim: s, service: v, owner: make([]*replica, len(s.broker.logs))}
 	for i := range 1 + s.rng.IntN(3) {

@@ -62,7 +62,14 @@ func (p *shop) open() {
 			quantity = int64(1 + p.rng.IntN(demand/2)) // a flash sale
 		}
 		p.products, p.price[id] = append(p.products, id), price
-		stocks.products[id] = stock.Product{ProductID: id, Name: id, Price: price, Currency: "KRW", Quantity: quantity, OnSale: true, CreatedAt: beginning, UpdatedAt: beginning}
+		product := stock.Product{ProductID: id, Name: id, Price: price, Currency: "KRW", Quantity: quantity, OnSale: true, CreatedAt: beginning, UpdatedAt: beginning}
+		if p.chance(0.4) {
+			product.Sale.MaxPerMember = int64(1 + p.rng.IntN(6))
+		}
+		if p.chance(0.5) {
+			product.LowThreshold = int64(1 + p.rng.IntN(10))
+		}
+		stocks.products[id] = product
 		orders.prices[id] = order.Price{ProductID: id, Name: id, Price: price, PreviousPrice: price, Currency: "KRW", OnSale: true, ChangedAt: beginning}
 		p.oracle.pieces[id] = quantity
 	}

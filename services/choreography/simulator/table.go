@@ -129,10 +129,29 @@ func deadlineOf(o order.Order) time.Time {
 type stocks struct {
 	products     map[string]stock.Product
 	reservations map[string]stock.Reservation
+	purchases    map[string]stock.Purchase
+	movements    map[string]stock.Movement
+	// wait has products looked at that run low.
+	wait func(at time.Time)
 }
 
-func newStocks() *stocks {
-	return &stocks{products: map[string]stock.Product{}, reservations: map[string]stock.Reservation{}}
+func newStocks(wait func(time.Time)) *stocks {
+	return &stocks{
+		wait: wait, products: map[string]stock.Product{}, reservations: map[string]stock.Reservation{},
+		purchases: map[string]stock.Purchase{}, movements: map[string]stock.Movement{},
+	}
+}
+
+// due is stock's Due: products that run low, and nobody was told.
+func (t *stocks) due() []string {
+	var ids []string
+	for id, p := range t.products {
+		if !p.LowAt.IsZero() && !p.LowTold {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 // locks: products last, in key order; reservations are covered by their orders' locks.
@@ -143,7 +162,7 @@ func (t *stocks) named(in []flow.Input) set {
 	products := set{}
 	for _, i := range in {
 		switch msg := i.Msg.(type) {
-		case stock.List, stock.Restock, stock.Change:
+		case stock.List, stock.Restock, stock.Change, stock.Low:
 			products.add(i.Subject)
 			continue
 		case *orderv1.OrderCreated:
@@ -165,6 +184,22 @@ func (t *stocks) load(w *stock.World, in []flow.Input) {
 	for _, id := range t.named(in).sorted() {
 		fetch(&w.Products, t.products, id)
 	}
+	for _, i := range in {
+		if created, ok := i.Msg.(*orderv1.OrderCreated); ok {
+			for _, item := range created.GetOrderItems() {
+				if t.products[item.GetProductId()].Sale.MaxPerMember > 0 {
+					fetch(&w.Purchases, t.purchases, stock.PurchaseKey(item.GetProductId(), created.GetUserId()))
+				}
+			}
+			continue
+		}
+		row := t.reservations[i.Subject]
+		for _, item := range row.Items {
+			if item.Counted {
+				fetch(&w.Purchases, t.purchases, stock.PurchaseKey(item.ProductID, row.UserID))
+			}
+		}
+	}
 }
 
 func (t *stocks) save(w *stock.World) ([]func(), error) {
@@ -184,5 +219,21 @@ func (t *stocks) save(w *stock.World) ([]func(), error) {
 		return nil, err
 	}
 	left, err := write(t.products, products, "product_pkey")
-	return []func(){taken, left}, err
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range w.Purchases.Changed() {
+		if c.Row.Quantity < 0 {
+			return nil, check("purchase_never_negative")
+		}
+	}
+	moved, err := write(t.movements, w.Movements.Changed(), "movement_pkey")
+	low := func() {
+		for _, c := range products {
+			if !c.Row.LowAt.IsZero() && !c.Row.LowTold {
+				t.wait(c.Row.LowAt)
+			}
+		}
+	}
+	return []func(){taken, left, upsert(t.purchases, w.Purchases.Changed()), moved, low}, err
 }

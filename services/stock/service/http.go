@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/labstack/echo/v4"
@@ -33,6 +32,7 @@ func routes(e *echo.Echo, h *host.Host[stock.World]) {
 	ops.POST("/:productId/restock", a.restock)
 	ops.POST("/:productId/recount", a.recount)
 	ops.PATCH("/:productId", a.change)
+	ops.GET("/:productId/movements", a.movements)
 }
 
 func (a *api) products(c echo.Context) error {
@@ -83,27 +83,6 @@ func productID(c echo.Context) (string, error) {
 	return id, nil
 }
 
-// Longest product id and name, in characters.
-const (
-	maxID   = 100
-	maxName = 200
-)
-
-// identifier: product ids are the merchant's own words; they stand in paths, in Kafka keys and in headers.
-func identifier(id string) bool {
-	return id != "" && web.Printable(id, maxID) && !strings.ContainsRune(id, '/') && strings.TrimSpace(id) == id
-}
-
-// listRequest is POST /ops/v1/products. Reason is the operator's, for the audit that the gateway keeps.
-type listRequest struct {
-	ProductID *string `json:"productId"`
-	Name      *string `json:"name"`
-	Price     *int64  `json:"price"`
-	Currency  *string `json:"currency"`
-	Quantity  *int64  `json:"quantity"`
-	Reason    *string `json:"reason"`
-}
-
 func (a *api) list(c echo.Context) error {
 	var r listRequest
 	if err := web.Decode(c, &r); err != nil {
@@ -114,30 +93,6 @@ func (a *api) list(c echo.Context) error {
 		return err
 	}
 	return a.host.Command(c, r, command, "/api/v1/products/"+url.PathEscape(command.ProductID))
-}
-
-// command checks the form; what the values mean is the decision's to judge.
-func (r listRequest) command() (stock.List, error) {
-	var bad web.Fields
-	bad.Missing("/productId", r.ProductID == nil)
-	bad.Missing("/name", r.Name == nil)
-	bad.Missing("/price", r.Price == nil)
-	bad.Missing("/currency", r.Currency == nil)
-	bad.Invalid("/productId", r.ProductID != nil && !identifier(*r.ProductID), "The id is 1 to 100 printable characters without a slash.")
-	bad.Invalid("/name", r.Name != nil && !web.Printable(*r.Name, maxName), "The name is at most 200 printable characters.")
-	bad.Invalid("/currency", r.Currency != nil && !web.IsCurrency(*r.Currency), "The currency is an ISO 4217 code of three capital letters.")
-	if err := bad.Err(); err != nil {
-		return stock.List{}, err
-	}
-	return stock.List{
-		ProductID: *r.ProductID, Name: *r.Name, Price: *r.Price, Currency: *r.Currency, Quantity: web.Or(r.Quantity, 0),
-	}, nil
-}
-
-// restockRequest is POST /ops/v1/products/{productId}/restock.
-type restockRequest struct {
-	Quantity *int64  `json:"quantity"`
-	Reason   *string `json:"reason"`
 }
 
 func (a *api) restock(c echo.Context) error {
@@ -156,20 +111,6 @@ func (a *api) restock(c echo.Context) error {
 	return a.host.Command(c, r, command, "")
 }
 
-func (r restockRequest) command(productID string) (stock.Restock, error) {
-	var bad web.Fields
-	bad.Missing("/quantity", r.Quantity == nil)
-	if err := bad.Err(); err != nil {
-		return stock.Restock{}, err
-	}
-	return stock.Restock{ProductID: productID, Quantity: *r.Quantity}, nil
-}
-
-// recountRequest is POST /ops/v1/products/{productId}/recount.
-type recountRequest struct {
-	Reason *string `json:"reason"`
-}
-
 // recount counts without a lock, as it reads all reservations, and corrects by what it found.
 func (a *api) recount(c echo.Context) error {
 	id, err := productID(c)
@@ -180,6 +121,11 @@ func (a *api) recount(c echo.Context) error {
 	if err := web.DecodeOptional(c, &r); err != nil {
 		return err
 	}
+	var bad web.Fields
+	badReason(&bad, r.Reason)
+	if err := bad.Err(); err != nil {
+		return err
+	}
 	count, err := a.reader.Count(c.Request().Context(), id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return fault.NotFound()
@@ -187,15 +133,9 @@ func (a *api) recount(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.host.Command(c, r, stock.Recount{ProductID: id, By: count.Missing, Corrections: count.Corrections}, "")
-}
-
-// changeRequest is PATCH /ops/v1/products/{productId}. What is absent stays.
-type changeRequest struct {
-	Name   *string `json:"name"`
-	Price  *int64  `json:"price"`
-	OnSale *bool   `json:"onSale"`
-	Reason *string `json:"reason"`
+	return a.host.Command(c, r, stock.Recount{
+		ProductID: id, By: count.Missing, Corrections: count.Corrections, Reason: web.Or(r.Reason, ""),
+	}, "")
 }
 
 func (a *api) change(c echo.Context) error {
@@ -214,11 +154,29 @@ func (a *api) change(c echo.Context) error {
 	return a.host.Command(c, r, command, "")
 }
 
-func (r changeRequest) command(productID string) (stock.Change, error) {
-	var bad web.Fields
-	bad.Invalid("/name", r.Name != nil && !web.Printable(*r.Name, maxName), "The name is at most 200 printable characters.")
-	if err := bad.Err(); err != nil {
-		return stock.Change{}, err
+// movements is GET /ops/v1/products/{productId}/movements: the ledger, newest first.
+func (a *api) movements(c echo.Context) error {
+	id, err := productID(c)
+	if err != nil {
+		return err
 	}
-	return stock.Change{ProductID: productID, Name: r.Name, Price: r.Price, OnSale: r.OnSale}, nil
+	page, err := web.PageOf(c)
+	if err != nil {
+		return err
+	}
+	after, ok := cursorOf(page.StartingAfter)
+	if !ok {
+		return web.InvalidParameter("startingAfter", "startingAfter is a movementId, or next of the page before.")
+	}
+	ctx := c.Request().Context()
+	if _, err := a.reader.Product(ctx, id); errors.Is(err, pgx.ErrNoRows) {
+		return fault.NotFound()
+	} else if err != nil {
+		return err
+	}
+	found, err := a.reader.Ledger(ctx, id, after, page.Limit+1, lookThrough)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, ledgerOf(found, page.Limit))
 }

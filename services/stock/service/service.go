@@ -23,5 +23,6 @@ func Run(ctx context.Context, cfg Config) error {
 		Publishes:  "stock.v1",
 		Routes:     routes,
 		Books:      store.Books(),
+		Due:        store.Due,
 	})
 }

@@ -25,6 +25,75 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ShortageReason is why a product could not be given.
+type ShortageReason int32
+
+const (
+	// Written before there were reasons: there were not enough pieces.
+	ShortageReason_SHORTAGE_REASON_UNSPECIFIED ShortageReason = 0
+	// There were not enough pieces.
+	ShortageReason_SHORTAGE_REASON_OUT_OF_STOCK ShortageReason = 1
+	// The product is frozen, whatever is left of it.
+	ShortageReason_SHORTAGE_REASON_FROZEN ShortageReason = 2
+	// The order was placed before the sale began.
+	ShortageReason_SHORTAGE_REASON_NOT_ON_SALE_YET ShortageReason = 3
+	// The order was placed after the sale had ended.
+	ShortageReason_SHORTAGE_REASON_SALE_OVER ShortageReason = 4
+	// One order may not hold as many.
+	ShortageReason_SHORTAGE_REASON_ORDER_LIMIT ShortageReason = 5
+	// With what the member's other orders hold it would be more than one member may have.
+	ShortageReason_SHORTAGE_REASON_MEMBER_LIMIT ShortageReason = 6
+)
+
+// Enum value maps for ShortageReason.
+var (
+	ShortageReason_name = map[int32]string{
+		0: "SHORTAGE_REASON_UNSPECIFIED",
+		1: "SHORTAGE_REASON_OUT_OF_STOCK",
+		2: "SHORTAGE_REASON_FROZEN",
+		3: "SHORTAGE_REASON_NOT_ON_SALE_YET",
+		4: "SHORTAGE_REASON_SALE_OVER",
+		5: "SHORTAGE_REASON_ORDER_LIMIT",
+		6: "SHORTAGE_REASON_MEMBER_LIMIT",
+	}
+	ShortageReason_value = map[string]int32{
+		"SHORTAGE_REASON_UNSPECIFIED":     0,
+		"SHORTAGE_REASON_OUT_OF_STOCK":    1,
+		"SHORTAGE_REASON_FROZEN":          2,
+		"SHORTAGE_REASON_NOT_ON_SALE_YET": 3,
+		"SHORTAGE_REASON_SALE_OVER":       4,
+		"SHORTAGE_REASON_ORDER_LIMIT":     5,
+		"SHORTAGE_REASON_MEMBER_LIMIT":    6,
+	}
+)
+
+func (x ShortageReason) Enum() *ShortageReason {
+	p := new(ShortageReason)
+	*p = x
+	return p
+}
+
+func (x ShortageReason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ShortageReason) Descriptor() protoreflect.EnumDescriptor {
+	return file_quadrille_stock_v1_stock_proto_enumTypes[0].Descriptor()
+}
+
+func (ShortageReason) Type() protoreflect.EnumType {
+	return &file_quadrille_stock_v1_stock_proto_enumTypes[0]
+}
+
+func (x ShortageReason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ShortageReason.Descriptor instead.
+func (ShortageReason) EnumDescriptor() ([]byte, []int) {
+	return file_quadrille_stock_v1_stock_proto_rawDescGZIP(), []int{0}
+}
+
 // StockDecreased: every piece the order asked for is taken off the stock.
 type StockDecreased struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -108,8 +177,10 @@ type Shortage struct {
 	ProductId string                 `protobuf:"bytes,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
 	// Pieces asked for.
 	Requested int32 `protobuf:"varint,2,opt,name=requested,proto3" json:"requested,omitempty"`
-	// Pieces that were left; 0 also for a product that is not known.
-	Available     int64 `protobuf:"varint,3,opt,name=available,proto3" json:"available,omitempty"`
+	// Pieces that could have been had: those left, or those that a limit still allows; 0 also for a product that is not
+	// known or not sold now.
+	Available     int64          `protobuf:"varint,3,opt,name=available,proto3" json:"available,omitempty"`
+	Reason        ShortageReason `protobuf:"varint,4,opt,name=reason,proto3,enum=quadrille.stock.v1.ShortageReason" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -163,6 +234,13 @@ func (x *Shortage) GetAvailable() int64 {
 		return x.Available
 	}
 	return 0
+}
+
+func (x *Shortage) GetReason() ShortageReason {
+	if x != nil {
+		return x.Reason
+	}
+	return ShortageReason_SHORTAGE_REASON_UNSPECIFIED
 }
 
 // StockDecreaseFailed: at least one product was short; nothing was taken.
@@ -312,9 +390,12 @@ type ProductListed struct {
 	Price    int64  `protobuf:"varint,3,opt,name=price,proto3" json:"price,omitempty"`
 	Currency string `protobuf:"bytes,4,opt,name=currency,proto3" json:"currency,omitempty"`
 	// Pieces at the start.
-	Quantity      int64                  `protobuf:"varint,5,opt,name=quantity,proto3" json:"quantity,omitempty"`
-	OnSale        bool                   `protobuf:"varint,6,opt,name=on_sale,json=onSale,proto3" json:"on_sale,omitempty"`
-	ListedAt      *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=listed_at,json=listedAt,proto3" json:"listed_at,omitempty"`
+	Quantity int64                  `protobuf:"varint,5,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	OnSale   bool                   `protobuf:"varint,6,opt,name=on_sale,json=onSale,proto3" json:"on_sale,omitempty"`
+	ListedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=listed_at,json=listedAt,proto3" json:"listed_at,omitempty"`
+	// An https address; empty: there is no picture.
+	PictureUrl    string `protobuf:"bytes,8,opt,name=picture_url,json=pictureUrl,proto3" json:"picture_url,omitempty"`
+	Sale          *Sale  `protobuf:"bytes,9,opt,name=sale,proto3" json:"sale,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -398,22 +479,111 @@ func (x *ProductListed) GetListedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// ProductPriceChanged: name, price or sale state changed; the fields are the new values.
+func (x *ProductListed) GetPictureUrl() string {
+	if x != nil {
+		return x.PictureUrl
+	}
+	return ""
+}
+
+func (x *ProductListed) GetSale() *Sale {
+	if x != nil {
+		return x.Sale
+	}
+	return nil
+}
+
+// Sale is when and to whom a product is sold. What is not set does not limit.
+type Sale struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first moment, and the first one after the last.
+	StartsAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=starts_at,json=startsAt,proto3" json:"starts_at,omitempty"`
+	EndsAt   *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=ends_at,json=endsAt,proto3" json:"ends_at,omitempty"`
+	// Most pieces in one order, and in all orders of one member together; 0: any.
+	MaxPerOrder   int64 `protobuf:"varint,3,opt,name=max_per_order,json=maxPerOrder,proto3" json:"max_per_order,omitempty"`
+	MaxPerMember  int64 `protobuf:"varint,4,opt,name=max_per_member,json=maxPerMember,proto3" json:"max_per_member,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Sale) Reset() {
+	*x = Sale{}
+	mi := &file_quadrille_stock_v1_stock_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Sale) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Sale) ProtoMessage() {}
+
+func (x *Sale) ProtoReflect() protoreflect.Message {
+	mi := &file_quadrille_stock_v1_stock_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Sale.ProtoReflect.Descriptor instead.
+func (*Sale) Descriptor() ([]byte, []int) {
+	return file_quadrille_stock_v1_stock_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Sale) GetStartsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartsAt
+	}
+	return nil
+}
+
+func (x *Sale) GetEndsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndsAt
+	}
+	return nil
+}
+
+func (x *Sale) GetMaxPerOrder() int64 {
+	if x != nil {
+		return x.MaxPerOrder
+	}
+	return 0
+}
+
+func (x *Sale) GetMaxPerMember() int64 {
+	if x != nil {
+		return x.MaxPerMember
+	}
+	return 0
+}
+
+// ProductPriceChanged: name, price, picture or sale state changed; the fields are the new values.
 type ProductPriceChanged struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ProductId     string                 `protobuf:"bytes,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Price         int64                  `protobuf:"varint,3,opt,name=price,proto3" json:"price,omitempty"`
-	Currency      string                 `protobuf:"bytes,4,opt,name=currency,proto3" json:"currency,omitempty"`
-	OnSale        bool                   `protobuf:"varint,5,opt,name=on_sale,json=onSale,proto3" json:"on_sale,omitempty"`
-	ChangedAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=changed_at,json=changedAt,proto3" json:"changed_at,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	ProductId  string                 `protobuf:"bytes,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	Name       string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Price      int64                  `protobuf:"varint,3,opt,name=price,proto3" json:"price,omitempty"`
+	Currency   string                 `protobuf:"bytes,4,opt,name=currency,proto3" json:"currency,omitempty"`
+	OnSale     bool                   `protobuf:"varint,5,opt,name=on_sale,json=onSale,proto3" json:"on_sale,omitempty"`
+	ChangedAt  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=changed_at,json=changedAt,proto3" json:"changed_at,omitempty"`
+	PictureUrl string                 `protobuf:"bytes,7,opt,name=picture_url,json=pictureUrl,proto3" json:"picture_url,omitempty"`
+	Sale       *Sale                  `protobuf:"bytes,8,opt,name=sale,proto3" json:"sale,omitempty"`
+	// A frozen product is given to nobody until it is unfrozen.
+	Frozen        bool `protobuf:"varint,9,opt,name=frozen,proto3" json:"frozen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ProductPriceChanged) Reset() {
 	*x = ProductPriceChanged{}
-	mi := &file_quadrille_stock_v1_stock_proto_msgTypes[5]
+	mi := &file_quadrille_stock_v1_stock_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -425,7 +595,7 @@ func (x *ProductPriceChanged) String() string {
 func (*ProductPriceChanged) ProtoMessage() {}
 
 func (x *ProductPriceChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_quadrille_stock_v1_stock_proto_msgTypes[5]
+	mi := &file_quadrille_stock_v1_stock_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -438,7 +608,7 @@ func (x *ProductPriceChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProductPriceChanged.ProtoReflect.Descriptor instead.
 func (*ProductPriceChanged) Descriptor() ([]byte, []int) {
-	return file_quadrille_stock_v1_stock_proto_rawDescGZIP(), []int{5}
+	return file_quadrille_stock_v1_stock_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ProductPriceChanged) GetProductId() string {
@@ -483,6 +653,27 @@ func (x *ProductPriceChanged) GetChangedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ProductPriceChanged) GetPictureUrl() string {
+	if x != nil {
+		return x.PictureUrl
+	}
+	return ""
+}
+
+func (x *ProductPriceChanged) GetSale() *Sale {
+	if x != nil {
+		return x.Sale
+	}
+	return nil
+}
+
+func (x *ProductPriceChanged) GetFrozen() bool {
+	if x != nil {
+		return x.Frozen
+	}
+	return false
+}
+
 // StockRestocked: an operator added pieces.
 type StockRestocked struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -498,7 +689,7 @@ type StockRestocked struct {
 
 func (x *StockRestocked) Reset() {
 	*x = StockRestocked{}
-	mi := &file_quadrille_stock_v1_stock_proto_msgTypes[6]
+	mi := &file_quadrille_stock_v1_stock_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -510,7 +701,7 @@ func (x *StockRestocked) String() string {
 func (*StockRestocked) ProtoMessage() {}
 
 func (x *StockRestocked) ProtoReflect() protoreflect.Message {
-	mi := &file_quadrille_stock_v1_stock_proto_msgTypes[6]
+	mi := &file_quadrille_stock_v1_stock_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -523,7 +714,7 @@ func (x *StockRestocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StockRestocked.ProtoReflect.Descriptor instead.
 func (*StockRestocked) Descriptor() ([]byte, []int) {
-	return file_quadrille_stock_v1_stock_proto_rawDescGZIP(), []int{6}
+	return file_quadrille_stock_v1_stock_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StockRestocked) GetProductId() string {
@@ -554,10 +745,12 @@ func (x *StockRestocked) GetRestockedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// LowStockReached: the pieces left fell to the product's threshold or below it.
+// LowStockReached: the pieces left fell to the product's threshold or below it. It is told once, and again only after
+// there were more.
 type LowStockReached struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ProductId     string                 `protobuf:"bytes,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	ProductId string                 `protobuf:"bytes,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	// Pieces left when it was told.
 	Available     int64                  `protobuf:"varint,2,opt,name=available,proto3" json:"available,omitempty"`
 	Threshold     int64                  `protobuf:"varint,3,opt,name=threshold,proto3" json:"threshold,omitempty"`
 	ReachedAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=reached_at,json=reachedAt,proto3" json:"reached_at,omitempty"`
@@ -567,7 +760,7 @@ type LowStockReached struct {
 
 func (x *LowStockReached) Reset() {
 	*x = LowStockReached{}
-	mi := &file_quadrille_stock_v1_stock_proto_msgTypes[7]
+	mi := &file_quadrille_stock_v1_stock_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -579,7 +772,7 @@ func (x *LowStockReached) String() string {
 func (*LowStockReached) ProtoMessage() {}
 
 func (x *LowStockReached) ProtoReflect() protoreflect.Message {
-	mi := &file_quadrille_stock_v1_stock_proto_msgTypes[7]
+	mi := &file_quadrille_stock_v1_stock_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -592,7 +785,7 @@ func (x *LowStockReached) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LowStockReached.ProtoReflect.Descriptor instead.
 func (*LowStockReached) Descriptor() ([]byte, []int) {
-	return file_quadrille_stock_v1_stock_proto_rawDescGZIP(), []int{7}
+	return file_quadrille_stock_v1_stock_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LowStockReached) GetProductId() string {
@@ -634,12 +827,13 @@ const file_quadrille_stock_v1_stock_proto_rawDesc = "" +
 	"\vorder_items\x18\x03 \x03(\v2\x1d.quadrille.order.v1.OrderItemR\n" +
 	"orderItems\x128\n" +
 	"\bcheckout\x18\x04 \x01(\v2\x1c.quadrille.order.v1.CheckoutR\bcheckout\x12=\n" +
-	"\fdecreased_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vdecreasedAt\"e\n" +
+	"\fdecreased_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vdecreasedAt\"\xa1\x01\n" +
 	"\bShortage\x12\x1d\n" +
 	"\n" +
 	"product_id\x18\x01 \x01(\tR\tproductId\x12\x1c\n" +
 	"\trequested\x18\x02 \x01(\x05R\trequested\x12\x1c\n" +
-	"\tavailable\x18\x03 \x01(\x03R\tavailable\"\xbe\x01\n" +
+	"\tavailable\x18\x03 \x01(\x03R\tavailable\x12:\n" +
+	"\x06reason\x18\x04 \x01(\x0e2\".quadrille.stock.v1.ShortageReasonR\x06reason\"\xbe\x01\n" +
 	"\x13StockDecreaseFailed\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12:\n" +
@@ -650,7 +844,7 @@ const file_quadrille_stock_v1_stock_proto_rawDesc = "" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12>\n" +
 	"\vorder_items\x18\x03 \x03(\v2\x1d.quadrille.order.v1.OrderItemR\n" +
 	"orderItems\x12=\n" +
-	"\fincreased_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vincreasedAt\"\xe2\x01\n" +
+	"\fincreased_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vincreasedAt\"\xb1\x02\n" +
 	"\rProductListed\x12\x1d\n" +
 	"\n" +
 	"product_id\x18\x01 \x01(\tR\tproductId\x12\x12\n" +
@@ -659,7 +853,15 @@ const file_quadrille_stock_v1_stock_proto_rawDesc = "" +
 	"\bcurrency\x18\x04 \x01(\tR\bcurrency\x12\x1a\n" +
 	"\bquantity\x18\x05 \x01(\x03R\bquantity\x12\x17\n" +
 	"\aon_sale\x18\x06 \x01(\bR\x06onSale\x127\n" +
-	"\tlisted_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\blistedAt\"\xce\x01\n" +
+	"\tlisted_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\blistedAt\x12\x1f\n" +
+	"\vpicture_url\x18\b \x01(\tR\n" +
+	"pictureUrl\x12,\n" +
+	"\x04sale\x18\t \x01(\v2\x18.quadrille.stock.v1.SaleR\x04sale\"\xbe\x01\n" +
+	"\x04Sale\x127\n" +
+	"\tstarts_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\bstartsAt\x123\n" +
+	"\aends_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt\x12\"\n" +
+	"\rmax_per_order\x18\x03 \x01(\x03R\vmaxPerOrder\x12$\n" +
+	"\x0emax_per_member\x18\x04 \x01(\x03R\fmaxPerMember\"\xb5\x02\n" +
 	"\x13ProductPriceChanged\x12\x1d\n" +
 	"\n" +
 	"product_id\x18\x01 \x01(\tR\tproductId\x12\x12\n" +
@@ -668,7 +870,11 @@ const file_quadrille_stock_v1_stock_proto_rawDesc = "" +
 	"\bcurrency\x18\x04 \x01(\tR\bcurrency\x12\x17\n" +
 	"\aon_sale\x18\x05 \x01(\bR\x06onSale\x129\n" +
 	"\n" +
-	"changed_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\"\xa8\x01\n" +
+	"changed_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\x12\x1f\n" +
+	"\vpicture_url\x18\a \x01(\tR\n" +
+	"pictureUrl\x12,\n" +
+	"\x04sale\x18\b \x01(\v2\x18.quadrille.stock.v1.SaleR\x04sale\x12\x16\n" +
+	"\x06frozen\x18\t \x01(\bR\x06frozen\"\xa8\x01\n" +
 	"\x0eStockRestocked\x12\x1d\n" +
 	"\n" +
 	"product_id\x18\x01 \x01(\tR\tproductId\x12\x1a\n" +
@@ -681,7 +887,15 @@ const file_quadrille_stock_v1_stock_proto_rawDesc = "" +
 	"\tavailable\x18\x02 \x01(\x03R\tavailable\x12\x1c\n" +
 	"\tthreshold\x18\x03 \x01(\x03R\tthreshold\x129\n" +
 	"\n" +
-	"reached_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\treachedAtBDZBgithub.com/quadrille-io/quadrille/proto/quadrille/stock/v1;stockv1b\x06proto3"
+	"reached_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\treachedAt*\xf6\x01\n" +
+	"\x0eShortageReason\x12\x1f\n" +
+	"\x1bSHORTAGE_REASON_UNSPECIFIED\x10\x00\x12 \n" +
+	"\x1cSHORTAGE_REASON_OUT_OF_STOCK\x10\x01\x12\x1a\n" +
+	"\x16SHORTAGE_REASON_FROZEN\x10\x02\x12#\n" +
+	"\x1fSHORTAGE_REASON_NOT_ON_SALE_YET\x10\x03\x12\x1d\n" +
+	"\x19SHORTAGE_REASON_SALE_OVER\x10\x04\x12\x1f\n" +
+	"\x1bSHORTAGE_REASON_ORDER_LIMIT\x10\x05\x12 \n" +
+	"\x1cSHORTAGE_REASON_MEMBER_LIMIT\x10\x06BDZBgithub.com/quadrille-io/quadrille/proto/quadrille/stock/v1;stockv1b\x06proto3"
 
 var (
 	file_quadrille_stock_v1_stock_proto_rawDescOnce sync.Once
@@ -695,37 +909,45 @@ func file_quadrille_stock_v1_stock_proto_rawDescGZIP() []byte {
 	return file_quadrille_stock_v1_stock_proto_rawDescData
 }
 
-var file_quadrille_stock_v1_stock_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_quadrille_stock_v1_stock_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_quadrille_stock_v1_stock_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_quadrille_stock_v1_stock_proto_goTypes = []any{
-	(*StockDecreased)(nil),        // 0: quadrille.stock.v1.StockDecreased
-	(*Shortage)(nil),              // 1: quadrille.stock.v1.Shortage
-	(*StockDecreaseFailed)(nil),   // 2: quadrille.stock.v1.StockDecreaseFailed
-	(*StockIncreased)(nil),        // 3: quadrille.stock.v1.StockIncreased
-	(*ProductListed)(nil),         // 4: quadrille.stock.v1.ProductListed
-	(*ProductPriceChanged)(nil),   // 5: quadrille.stock.v1.ProductPriceChanged
-	(*StockRestocked)(nil),        // 6: quadrille.stock.v1.StockRestocked
-	(*LowStockReached)(nil),       // 7: quadrille.stock.v1.LowStockReached
-	(*v1.OrderItem)(nil),          // 8: quadrille.order.v1.OrderItem
-	(*v1.Checkout)(nil),           // 9: quadrille.order.v1.Checkout
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(ShortageReason)(0),           // 0: quadrille.stock.v1.ShortageReason
+	(*StockDecreased)(nil),        // 1: quadrille.stock.v1.StockDecreased
+	(*Shortage)(nil),              // 2: quadrille.stock.v1.Shortage
+	(*StockDecreaseFailed)(nil),   // 3: quadrille.stock.v1.StockDecreaseFailed
+	(*StockIncreased)(nil),        // 4: quadrille.stock.v1.StockIncreased
+	(*ProductListed)(nil),         // 5: quadrille.stock.v1.ProductListed
+	(*Sale)(nil),                  // 6: quadrille.stock.v1.Sale
+	(*ProductPriceChanged)(nil),   // 7: quadrille.stock.v1.ProductPriceChanged
+	(*StockRestocked)(nil),        // 8: quadrille.stock.v1.StockRestocked
+	(*LowStockReached)(nil),       // 9: quadrille.stock.v1.LowStockReached
+	(*v1.OrderItem)(nil),          // 10: quadrille.order.v1.OrderItem
+	(*v1.Checkout)(nil),           // 11: quadrille.order.v1.Checkout
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
 }
 var file_quadrille_stock_v1_stock_proto_depIdxs = []int32{
-	8,  // 0: quadrille.stock.v1.StockDecreased.order_items:type_name -> quadrille.order.v1.OrderItem
-	9,  // 1: quadrille.stock.v1.StockDecreased.checkout:type_name -> quadrille.order.v1.Checkout
-	10, // 2: quadrille.stock.v1.StockDecreased.decreased_at:type_name -> google.protobuf.Timestamp
-	1,  // 3: quadrille.stock.v1.StockDecreaseFailed.shortages:type_name -> quadrille.stock.v1.Shortage
-	10, // 4: quadrille.stock.v1.StockDecreaseFailed.failed_at:type_name -> google.protobuf.Timestamp
-	8,  // 5: quadrille.stock.v1.StockIncreased.order_items:type_name -> quadrille.order.v1.OrderItem
-	10, // 6: quadrille.stock.v1.StockIncreased.increased_at:type_name -> google.protobuf.Timestamp
-	10, // 7: quadrille.stock.v1.ProductListed.listed_at:type_name -> google.protobuf.Timestamp
-	10, // 8: quadrille.stock.v1.ProductPriceChanged.changed_at:type_name -> google.protobuf.Timestamp
-	10, // 9: quadrille.stock.v1.StockRestocked.restocked_at:type_name -> google.protobuf.Timestamp
-	10, // 10: quadrille.stock.v1.LowStockReached.reached_at:type_name -> google.protobuf.Timestamp
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	10, // 0: quadrille.stock.v1.StockDecreased.order_items:type_name -> quadrille.order.v1.OrderItem
+	11, // 1: quadrille.stock.v1.StockDecreased.checkout:type_name -> quadrille.order.v1.Checkout
+	12, // 2: quadrille.stock.v1.StockDecreased.decreased_at:type_name -> google.protobuf.Timestamp
+	0,  // 3: quadrille.stock.v1.Shortage.reason:type_name -> quadrille.stock.v1.ShortageReason
+	2,  // 4: quadrille.stock.v1.StockDecreaseFailed.shortages:type_name -> quadrille.stock.v1.Shortage
+	12, // 5: quadrille.stock.v1.StockDecreaseFailed.failed_at:type_name -> google.protobuf.Timestamp
+	10, // 6: quadrille.stock.v1.StockIncreased.order_items:type_name -> quadrille.order.v1.OrderItem
+	12, // 7: quadrille.stock.v1.StockIncreased.increased_at:type_name -> google.protobuf.Timestamp
+	12, // 8: quadrille.stock.v1.ProductListed.listed_at:type_name -> google.protobuf.Timestamp
+	6,  // 9: quadrille.stock.v1.ProductListed.sale:type_name -> quadrille.stock.v1.Sale
+	12, // 10: quadrille.stock.v1.Sale.starts_at:type_name -> google.protobuf.Timestamp
+	12, // 11: quadrille.stock.v1.Sale.ends_at:type_name -> google.protobuf.Timestamp
+	12, // 12: quadrille.stock.v1.ProductPriceChanged.changed_at:type_name -> google.protobuf.Timestamp
+	6,  // 13: quadrille.stock.v1.ProductPriceChanged.sale:type_name -> quadrille.stock.v1.Sale
+	12, // 14: quadrille.stock.v1.StockRestocked.restocked_at:type_name -> google.protobuf.Timestamp
+	12, // 15: quadrille.stock.v1.LowStockReached.reached_at:type_name -> google.protobuf.Timestamp
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_quadrille_stock_v1_stock_proto_init() }
@@ -738,13 +960,14 @@ func file_quadrille_stock_v1_stock_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quadrille_stock_v1_stock_proto_rawDesc), len(file_quadrille_stock_v1_stock_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   8,
+			NumEnums:      1,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_quadrille_stock_v1_stock_proto_goTypes,
 		DependencyIndexes: file_quadrille_stock_v1_stock_proto_depIdxs,
+		EnumInfos:         file_quadrille_stock_v1_stock_proto_enumTypes,
 		MessageInfos:      file_quadrille_stock_v1_stock_proto_msgTypes,
 	}.Build()
 	File_quadrille_stock_v1_stock_proto = out.File

@@ -18,6 +18,7 @@ type item struct {
 	ProductName  string `json:"name"`
 	Quantity     int32  `json:"quantity"`
 	ProductPrice int64  `json:"price"`
+	Counted      bool   `json:"counted,omitempty"`
 }
 
 func encodeItems(items []stock.Item) (string, error) {

@@ -1,5 +1,5 @@
 // Package store is stock's SQL: whole batches in and out for the engine (store.go, product.go,
-// reservation.go), and single reads for the API (read.go).
+// purchase.go, reservation.go, movement.go), and single reads for the API (read.go, ledger.go).
 package store
 
 import (
@@ -33,13 +33,16 @@ type Store struct{}
 // holds that order's subject lock, taken before this and kept until COMMIT. Products are shared by
 // orders, so their rows are the lock. They come last, in one statement and in key order: all that a
 // batch waits for before them it waits for without holding a product that others want.
+//
+// What members have of products with a limit per member is read after that, in a batch that others do not pay for:
+// only the products' rows say which have one. These rows need no lock: whoever counts there holds the product's.
 func (Store) Load(ctx context.Context, tx *pg.Tx, in []flow.Input) (*stock.World, error) {
 	w, b := &stock.World{}, &pg.Batch{}
 	orders, products := map[string]struct{}{}, map[string]struct{}{}
 	undone := false
 	for _, i := range in {
 		switch msg := i.Msg.(type) {
-		case stock.List, stock.Restock, stock.Recount, stock.Change:
+		case stock.List, stock.Restock, stock.Recount, stock.Change, stock.Low:
 			products[i.Subject] = struct{}{}
 		case *orderv1.OrderCreated:
 			orders[i.Subject] = struct{}{}
@@ -63,6 +66,11 @@ func (Store) Load(ctx context.Context, tx *pg.Tx, in []flow.Input) (*stock.World
 		}
 	}
 	loadProducts(b, w, sorted(products))
+	if err := tx.Send(ctx, b); err != nil {
+		return nil, err
+	}
+	b = &pg.Batch{}
+	loadPurchases(b, w, purchasesOf(w, in))
 	return w, tx.Send(ctx, b)
 }
 
@@ -73,6 +81,8 @@ func (Store) Save(b *pg.Batch, w *stock.World) error {
 	if err := saveReservations(b, w.Reservations.Changed()); err != nil {
 		return err
 	}
-	saveProducts(b, w.Products.Changed())
+	saveProducts(b, w)
+	savePurchases(b, w.Purchases.Changed())
+	saveMovements(b, w.Movements.Changed())
 	return nil
 }

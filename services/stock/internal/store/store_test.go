@@ -34,6 +34,14 @@ func times() *rapid.Generator[time.Time] {
 	})
 }
 
+// maybe is a time, or none.
+func maybe(r *rapid.T, label string) time.Time {
+	if rapid.Bool().Draw(r, label) {
+		return time.Time{}
+	}
+	return times().Draw(r, label+" at")
+}
+
 func texts() *rapid.Generator[string] { return rapid.StringMatching(`[ -~가-힣"\\]{1,12}`) }
 
 func products() *rapid.Generator[stock.Product] {
@@ -42,6 +50,12 @@ func products() *rapid.Generator[stock.Product] {
 			ProductID: texts().Draw(r, "id"), Name: texts().Draw(r, "name"),
 			Price: rapid.Int64Range(1, stock.MaxPrice).Draw(r, "price"), Currency: rapid.SampledFrom([]string{"KRW", "EUR"}).Draw(r, "currency"),
 			Quantity: rapid.Int64Range(0, stock.MaxQuantity).Draw(r, "quantity"), OnSale: rapid.Bool().Draw(r, "on sale"),
+			PictureURL: rapid.SampledFrom([]string{"", "https://cdn.example/p.jpg"}).Draw(r, "picture"), Frozen: rapid.Bool().Draw(r, "frozen"),
+			LowThreshold: rapid.Int64Range(0, 9).Draw(r, "threshold"), LowAt: maybe(r, "low"), LowTold: rapid.Bool().Draw(r, "told"),
+			Sale: stock.Sale{
+				StartsAt: maybe(r, "starts"), MaxPerOrder: rapid.Int64Range(0, 9).Draw(r, "per order"),
+				MaxPerMember: rapid.Int64Range(0, 9).Draw(r, "per member"),
+			},
 			CreatedAt: times().Draw(r, "created"), UpdatedAt: times().Draw(r, "updated"),
 		}
 	})
@@ -52,6 +66,7 @@ func reservations() *rapid.Generator[stock.Reservation] {
 		return stock.Item{
 			ProductID: texts().Draw(r, "product"), ProductName: texts().Draw(r, "name"),
 			Quantity: rapid.Int32Min(1).Draw(r, "quantity"), ProductPrice: rapid.Int64().Draw(r, "price"),
+			Counted: rapid.Bool().Draw(r, "counted"),
 		}
 	}), 1, 4)
 	return rapid.Custom(func(r *rapid.T) stock.Reservation {
@@ -257,10 +272,17 @@ func TestConstraints(t *testing.T) {
 	pool := rig.Database(t, store.Migrate)
 	seed(t, pool, "P", 1)
 	for name, sql := range map[string]string{
-		"stock_never_negative":    `UPDATE product SET quantity = quantity - 2`,
-		"price_above_zero":        `UPDATE product SET price = 0`,
-		"reservation_state_known": `INSERT INTO reservation VALUES ('o', 'u', 'LOST', '[]', now(), now())`,
-		"refused_takes_nothing":   `INSERT INTO reservation VALUES ('o', 'u', 'REFUSED', '[{}]', now(), now())`,
+		"stock_never_negative":       `UPDATE product SET quantity = quantity - 2`,
+		"price_above_zero":           `UPDATE product SET price = 0`,
+		"reservation_state_known":    `INSERT INTO reservation VALUES ('o', 'u', 'LOST', '[]', now(), now())`,
+		"picture_is_https":           `UPDATE product SET picture_url = 'http://x'`,
+		"limits_never_negative":      `UPDATE product SET max_per_order = -1`,
+		"sale_starts_before_it_ends": `UPDATE product SET sale_starts_at = now(), sale_ends_at = now()`,
+		"purchase_never_negative":    `INSERT INTO purchase VALUES ('P', 'u', -1)`,
+		"movement_kind_known":        `INSERT INTO movement VALUES ('P', 'm', 'STOLEN', -1, '', now())`,
+		"movement_is_never_changed":  `DELETE FROM movement`,
+		"movement_pkey":              `INSERT INTO movement SELECT 'P', 'm', 'RESTOCK', 1, '', now() FROM generate_series(1, 2)`,
+		"refused_takes_nothing":      `INSERT INTO reservation VALUES ('o', 'u', 'REFUSED', '[{}]', now(), now())`,
 	} {
 		_, err := pool.Exec(t.Context(), sql)
 		var broken *pgconn.PgError
