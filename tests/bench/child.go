@@ -20,7 +20,8 @@ type child struct {
 	name  string
 	cmd   *exec.Cmd
 	log   *os.File
-	ended chan error
+	ended chan struct{} // closed when it has ended; err says how
+	err   error
 }
 
 // startUp is how long a child may take until it says where it is.
@@ -37,7 +38,7 @@ func fork(word, dir string, config, place any) (_ *child, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the configuration of %s: %w", word, err)
 	}
-	c := &child{name: word, ended: make(chan error, 1)}
+	c := &child{name: word, ended: make(chan struct{})}
 	if c.log, err = os.Create(filepath.Join(dir, word+".log")); err != nil {
 		return nil, fmt.Errorf("log of %s: %w", word, err)
 	}
@@ -64,7 +65,8 @@ func (c *child) ready(out io.Reader, place any) error {
 	go func() {
 		told <- json.NewDecoder(bufio.NewReader(out)).Decode(place)
 		_, _ = io.Copy(io.Discard, out) // until the child has ended: Wait closes what is read from
-		c.ended <- c.cmd.Wait()
+		c.err = c.cmd.Wait()
+		close(c.ended)
 	}()
 	select {
 	case err := <-told:
@@ -96,9 +98,10 @@ func (c *child) stop() error {
 	}
 	_ = c.cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
 	select {
-	case err := <-c.ended:
-		if err != nil {
-			err = fmt.Errorf("%s: %w\n%s", c.name, err, c.lastLines())
+	case <-c.ended:
+		var err error
+		if c.err != nil {
+			err = fmt.Errorf("%s: %w\n%s", c.name, c.err, c.lastLines())
 		}
 		return errors.Join(err, c.closeLog())
 	case <-time.After(40 * time.Second):

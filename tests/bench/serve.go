@@ -90,6 +90,9 @@ func (cfg Serving) environment() (all map[string]string, each map[string]map[str
 	maps.Copy(all, cfg.Environment)
 	each["mailer"]["MEMBERS_FILE"] = ""
 	each["shipping"]["CALL_SLOTS"] = strconv.Itoa(cfg.CallSlots)
+	// No parcel moves here, and that of a past is nothing the carrier has heard of: to ask for either, ten minutes after
+	// its order, would be work of one measurement in another.
+	each["shipping"]["TRACKING_INTERVAL"], each["shipping"]["TRACKING_INTERVAL_MAX"] = "100000h", "100000h"
 	return all, each
 }
 

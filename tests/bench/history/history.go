@@ -19,8 +19,6 @@ import (
 	"io"
 	"runtime"
 	"time"
-
-	"github.com/quadrille-io/quadrille/services/quadrille/local"
 )
 
 // Config of a past.
@@ -109,7 +107,7 @@ func (c Config) withDefaults() (Config, error) {
 	case newPlan(c).policies() > maxPolicies:
 		return c, fmt.Errorf("past orders: too many for %d members, each of whom has one coupon of a policy", c.Members)
 	}
-	for _, name := range local.Services() {
+	for _, name := range services() {
 		if c.Databases[name] == "" {
 			return c, fmt.Errorf("past orders: no database for %s", name)
 		}

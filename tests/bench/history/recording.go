@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-
-	"github.com/quadrille-io/quadrille/services/quadrille/local"
 )
 
 // recording is what one order of each kind, and the goods they needed, have left in every table.
@@ -31,7 +29,7 @@ func newRecording(ctx context.Context, s *studio) (*recording, error) {
 		return nil, err
 	}
 	var tables []*table
-	for _, name := range local.Services() {
+	for _, name := range services() {
 		t, err := record(ctx, name, s.urls[name])
 		if err != nil {
 			return nil, err

@@ -12,8 +12,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/quadrille-io/quadrille/services/quadrille/local"
 )
 
 // Estimate is what a past will take, from a sample of it.
@@ -75,7 +73,7 @@ type weight struct{ bytes, index int64 } // with all; the largest index alone
 // sample loads a past into databases of its own, and weighs every table before and after.
 func (s *studio) sample(ctx context.Context, name string, cfg Config, r *recording) (before, after map[string]weight, err error) {
 	cfg.Databases = map[string]string{}
-	for _, service := range local.Services() {
+	for _, service := range services() {
 		database := "sample_" + name + "_" + service
 		if err := s.postgres.CreateDatabase(ctx, database, ""); err != nil {
 			return nil, nil, fmt.Errorf("sample: %w", err)
@@ -188,7 +186,7 @@ func (l *loader) settle(ctx context.Context) error {
 	l.say("vacuum and analyze")
 	g, inner := errgroup.WithContext(ctx)
 	g.SetLimit(l.cfg.Parallel)
-	for _, service := range local.Services() {
+	for _, service := range services() {
 		g.Go(func() error {
 			if err := ask(inner, l.cfg.Databases[service], func(conn *pgx.Conn) error { return vacuum(inner, conn) }); err != nil {
 				return fmt.Errorf("%s: %w", service, err)
