@@ -21,14 +21,15 @@ import (
 // canaries are words that stand nowhere else: whoever finds one has found somebody's data. databases says whose tables
 // may hold it; topics and logs never may.
 var canaries = map[string]struct{ databases []string }{
-	"Zephyrine Canaryfeather":       {[]string{"shipping", "mailer"}}, // name
-	"k7f3@feathers.example":         {[]string{"mailer"}},             // e-mail, also in those that bounce
-	"+82-2-7391-5528":               {[]string{"shipping"}},           // phone
-	"4711 Kanarienweg":              {[]string{"shipping"}},           // address, line 1
-	"Aviary 17b":                    {[]string{"shipping"}},           // line 2
-	"Vogelstadt":                    {[]string{"shipping"}},           // city
-	"because of the finch":          {[]string{"order"}},              // the customer's words at a cancel
-	"the operator names a nuthatch": {[]string{"gateway"}},            // an operator's reason: the audit's
+	"Zephyrine Canaryfeather":       {[]string{"member", "shipping", "mailer"}}, // name
+	"k7f3@feathers.example":         {[]string{"member", "mailer"}},             // e-mail, also in those that bounce
+	"+82-2-7391-5528":               {[]string{"member", "shipping"}},           // phone
+	"4711 Kanarienweg":              {[]string{"member", "shipping"}},           // address, line 1
+	"Aviary 17b":                    {[]string{"member", "shipping"}},           // line 2
+	"Vogelstadt":                    {[]string{"member", "shipping"}},           // city
+	fledglingPassword:               {nil},                                      // a password
+	"because of the finch":          {[]string{"order"}},                        // the customer's words at a cancel
+	"the operator names a nuthatch": {[]string{"gateway"}},                      // an operator's reason: the audit's
 }
 
 // secrets may stand in the databases of those who need them, and in no log.
@@ -52,7 +53,8 @@ func nest() (members []*memberv1.MemberChanged) {
 }
 
 // TestCanary lives through orders of every kind, then looks for the members' data where it must not be: in every record
-// of every topic, in every table of every database but those that need it, in every line of every log, in the metrics.
+// of every topic, in every table of every database but those that need it, in every line of every log, in the metrics; and
+// once they are erased, in those tables too.
 func TestCanary(t *testing.T) {
 	t.Parallel()
 	w := open(t, func(c *local.Config) {
@@ -70,6 +72,7 @@ func TestCanary(t *testing.T) {
 	found := make(chan map[string]string, 1)
 	go func() { found <- w.watchTables(watching, t) }()
 	w.lives(t)
+	fledgling := w.registers(t)
 	w.rubbish(t)
 	w.parks(t)
 	w.caughtUp(t)
@@ -78,6 +81,7 @@ func TestCanary(t *testing.T) {
 	for where, what := range seen {
 		t.Errorf("%s has %s", where, what)
 	}
+	w.erases(ctx, t, fledgling, w.client(t, "bird-a"), w.client(t, "bird-b"), w.client(t, "bird-c"), w.client(t, "bird-d"))
 	w.searchTopics(t)
 	w.searchLogs(t)
 	w.searchMetrics(t)
@@ -112,7 +116,7 @@ func (w town) watchTables(ctx context.Context, t *testing.T) map[string]string {
 	}
 	for canary := range canaries {
 		// At a cancel only the customer's reason need not be kept.
-		if !there[canary] && canary != "because of the finch" {
+		if !there[canary] && canary != "because of the finch" && canary != fledglingPassword {
 			t.Errorf("%q was found nowhere: the search is blind", canary)
 		}
 	}
