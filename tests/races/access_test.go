@@ -64,6 +64,7 @@ type site struct {
 	order      string
 	product    string
 	policy     string
+	webhook    string
 	// secrets are the owner's: nobody else may ever read them.
 	secrets []string
 }
@@ -81,6 +82,7 @@ const (
 func (a *arena) site(t *testing.T) *site {
 	t.Helper()
 	s := &site{arena: a, document: a.readDocument(t), owner: a.buyer(t), product: a.product(t, 2_000, 100_000), policy: a.policy(t, 500, 1_000)}
+	s.webhook = a.webhook(t)
 	coupon := a.holder(t, s.owner, s.policy)
 	a.granted(t, s.owner.id, 100_000)
 	s.order = a.bought(t, s.owner, basket(1_000, line(s.product, 1, 2_000)).with(fields{
@@ -122,7 +124,25 @@ func ofOrder(tail string) func(*site) string {
 	return func(s *site) string { return "/api/v1/orders/" + s.order + tail }
 }
 
+func ofWebhook(tail string) func(*site) string {
+	return func(s *site) string { return "/ops/v1/webhooks/" + s.webhook + tail }
+}
+
 func without(*site) fields { return nil }
+
+// newWebhook is one for what never happens here, so that nothing is sent.
+func newWebhook(*site) fields {
+	return fields{"url": "https://shop.example/", "events": []string{"quadrille.shipping.v1.ShipmentFailed"}, "reason": "matrix"}
+}
+
+func (a *arena) webhook(t *testing.T) string {
+	t.Helper()
+	var made struct{ WebhookID string }
+	if err := a.ops.Post(t.Context(), "/ops/v1/webhooks", newWebhook(nil), &made); err != nil {
+		t.Fatalf("add a webhook: %v", err)
+	}
+	return made.WebhookID
+}
 
 // doors are all endpoints of the document. One that is missing here, or that the document does not have,
 // fails the test: whoever adds an endpoint says here who may use it.
@@ -133,7 +153,7 @@ var doors = map[string]door{
 	"GET /api/v1/orders/{orderId}":                  {ownerOrOffice, "order", ofOrder(""), without, 0},
 	"POST /api/v1/orders/{orderId}/cancel":          {ownerOrOffice, "order", ofOrder("/cancel"), func(*site) fields { return fields{"reason": "matrix"} }, 0},
 	"GET /api/v1/orders/{orderId}/events":           {ownerOrOffice, "", ofOrder("/events"), without, 0},
-	"GET /api/v1/orders/{orderId}/shipment":         {owner, "shipping", ofOrder("/shipment"), without, 0},
+	"GET /api/v1/orders/{orderId}/shipment":         {ownerOrOffice, "shipping", ofOrder("/shipment"), without, 0},
 	"GET /api/v1/products":                          {public, "stock", fixed("/api/v1/products"), without, 0},
 	"GET /api/v1/products/{productId}":              {public, "stock", func(s *site) string { return "/api/v1/products/" + s.product }, without, 0},
 	"GET /api/v1/coupons":                           {members, "coupon", fixed("/api/v1/coupons"), without, 0},
@@ -155,6 +175,16 @@ var doors = map[string]door{
 	"GET /ops/v1/books/{service}/{book}":              {office, "stock", fixed("/ops/v1/books/stock/products"), without, 0},
 	"GET /ops/v1/dataplatform":                        {office, "dataplatform", fixed("/ops/v1/dataplatform"), without, 0},
 	"POST /ops/v1/dataplatform/replay":                {office, "dataplatform", fixed("/ops/v1/dataplatform/replay"), s0(fields{"from": "2026-01-01", "reason": "matrix"}), 0},
+	"GET /ops/v1/webhooks":                            {office, "webhook", fixed("/ops/v1/webhooks"), without, 0},
+	"POST /ops/v1/webhooks":                           {office, "webhook", fixed("/ops/v1/webhooks"), newWebhook, 0},
+	"GET /ops/v1/webhooks/{webhookId}":                {office, "webhook", ofWebhook(""), without, 0},
+	"PATCH /ops/v1/webhooks/{webhookId}":              {office, "webhook", ofWebhook(""), s0(fields{"enabled": true, "reason": "matrix"}), 0},
+	"DELETE /ops/v1/webhooks/{webhookId}":             {office, "webhook", fixed("/ops/v1/webhooks/0190a3a0-0000-7000-8000-000000000009"), without, http.StatusNotFound},
+	"POST /ops/v1/webhooks/{webhookId}/rotate-secret": {office, "webhook", ofWebhook("/rotate-secret"), s0(fields{"reason": "matrix"}), 0},
+	"GET /ops/v1/webhooks/{webhookId}/attempts":       {office, "webhook", ofWebhook("/attempts"), without, 0},
+	"POST /ops/v1/webhooks/{webhookId}/resend":        {office, "webhook", ofWebhook("/resend"), s0(fields{"eventId": uuid.NewString(), "reason": "matrix"}), http.StatusNotFound},
+	"POST /ops/v1/webhooks/{webhookId}/recover":       {office, "webhook", ofWebhook("/recover"), s0(fields{"since": "2026-01-01T00:00:00Z", "reason": "matrix"}), 0},
+	"POST /ops/v1/webhooks/{webhookId}/test":          {office, "webhook", ofWebhook("/test"), s0(fields{"reason": "matrix"}), 0},
 	"POST /ops/v1/events/resend": {office, "", fixed("/ops/v1/events/resend"), func(s *site) fields {
 		return fields{"subject": s.order, "types": []string{"OrderCompleted"}, "reason": "matrix"}
 	}, 0},

@@ -30,7 +30,7 @@ type Config struct {
 	DataplatformURL string `env:"DATAPLATFORM_URL"`
 	// WebhookURL is the outgoing webhooks'; not every shop has them.
 	WebhookURL string `env:"WEBHOOK_URL"`
-	MemberURL       string `env:"MEMBER_URL,required"`
+	MemberURL  string `env:"MEMBER_URL,required"`
 
 	// ConformanceGrace is how long an event may wait for its cause, and for those before it, until that is a finding.
 	ConformanceGrace time.Duration `env:"CONFORMANCE_GRACE" envDefault:"2m"`

@@ -270,7 +270,7 @@ func strangePaths(t *testing.T, w town) {
 func ownersOf(path string) []string {
 	for prefix, service := range map[string]string{
 		"/api/v1/products": "stock", "/ops/v1/products": "stock", "/api/v1/coupon": "coupon", "/ops/v1/coupon": "coupon",
-		"/api/v1/points": "payment", "/internal/v1/payments": "payment", "/internal/v1/mails": "mailer", "/ops/v1/dataplatform": "dataplatform", "/webhooks/": "shipping",
+		"/api/v1/points": "payment", "/internal/v1/payments": "payment", "/internal/v1/mails": "mailer", "/ops/v1/dataplatform": "dataplatform", "/ops/v1/webhooks": "webhook", "/webhooks/": "shipping",
 	} {
 		if strings.HasPrefix(path, prefix) {
 			return []string{"gateway", service}

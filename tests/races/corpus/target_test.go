@@ -44,6 +44,12 @@ var decoders = []struct{ file, text, target string }{
 	{"services/mailer/letter/letter.go", ") Write(", "services/mailer/letter FuzzWrite"},
 	{"services/mailer/smtp/smtp.go", ") compose(", "services/mailer/smtp FuzzCompose"},
 	{"services/member/seed.go", "func Load(", "services/member FuzzLoad"},
+	{"services/webhook/outward/policy.go", ") CheckURL(", "services/webhook/outward FuzzCheckURL"},
+	{"services/webhook/service/request.go", "type createRequest ", "services/webhook/service FuzzEndpoint"},
+	{"services/webhook/service/request.go", "type updateRequest ", "services/webhook/service FuzzEndpoint"},
+	{"services/webhook/service/request.go", "type resendRequest ", "services/webhook/service FuzzAgain"},
+	{"services/webhook/service/request.go", "type recoverRequest ", "services/webhook/service FuzzAgain"},
+	{"services/webhook/service/http.go", "func spelled(", "services/webhook/service FuzzAgain"},
 	{"services/quadrille/cli/session.go", "func readDevEnv(", "services/quadrille/cli FuzzDevEnv"},
 	{"services/quadrille/rest/stream.go", "func readEvents(", "services/quadrille/rest FuzzEvents"},
 	{"services/quadrille/rest/rest.go", ") Problem(", "services/quadrille/rest FuzzProblem"},
@@ -58,7 +64,7 @@ var requests = regexp.MustCompile(`(?m)^type (\w+Request) struct`)
 // small are bodies whose fields nothing is made of: TestStrange spoils them, and FuzzUnderstood reads such ones.
 var small = map[string]bool{
 	"itemRequest": true, "discountRequest": true, // inside others
-	"cancelRequest": true, "recountRequest": true, // a reason, kept as it is
+	"cancelRequest": true, "recountRequest": true, "reasonRequest": true, // a reason, kept as it is
 	"ReplayRequest": true, "previewRequest": true,
 }
 

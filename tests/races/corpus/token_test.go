@@ -108,6 +108,7 @@ var doors = map[string][]string{
 	"mailer":   {"/internal/v1/subscription", "/internal/v1/mails/0190a3a0-0000-7000-8000-000000000009"},
 
 	"dataplatform": {"/internal/v1/subscription", "/ops/v1/dataplatform"},
+	"webhook":      {"/internal/v1/subscription", "/ops/v1/webhooks"},
 }
 
 // TestTokens sends every token of the corpus to every service, by the gateway and past it.
