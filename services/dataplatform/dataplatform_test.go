@@ -1,12 +1,15 @@
 package dataplatform
 
 import (
+	"bytes"
 	"encoding/json"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -117,6 +120,39 @@ func TestShape(t *testing.T) {
 	b.Replay = "x"
 	if got, _ = b.JSON(); !strings.Contains(string(got), `"replay":true,"replayId":"x"`) {
 		t.Errorf("a replay's batch: %s", got)
+	}
+}
+
+// The batch in docs/dataplatform.md has the fields of a batch, all of them, and no others.
+func TestDocumentedBatch(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/dataplatform.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(text), "```json\n")
+	example, _, _ = strings.Cut(example, "```")
+	var documented Document
+	strict := json.NewDecoder(strings.NewReader(example))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(&documented); err != nil || len(documented.Facts) != 1 {
+		t.Fatalf("%v: %s", err, example)
+	}
+	line := documented.Facts[0]
+	var event orderv1.OrderCancelled
+	if err := protojson.Unmarshal(line.Data, &event); err != nil {
+		t.Fatal(err)
+	}
+	made, err := Batch{ID: documented.BatchID, Facts: []Fact{{
+		Position: line.Position, ID: line.ID, Type: line.Type, Subject: line.Subject, Sequence: line.Sequence, OccurredAt: line.OccurredAt,
+		Causation: line.Causation, Correlation: line.Correlation, Payload: encoded(t, &event),
+	}}}.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var flat bytes.Buffer
+	if err := json.Compact(&flat, []byte(example)); err != nil || flat.String() != string(made) {
+		t.Errorf("documented %s\nmade       %s", flat.String(), made)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
-	"net"
 	"testing"
 	"time"
 
@@ -30,6 +29,7 @@ type world struct {
 	mock   *dataplatform.Server
 	server rig.Server
 	cfg    map[string]string
+	admin  string // where the replica served last tells its metrics
 }
 
 func newWorld(t *testing.T) *world {
@@ -83,8 +83,9 @@ func (w *world) serve(more ...map[string]string) (stop func()) {
 	}
 	var cfg service.Config
 	w.Configure(&cfg, &cfg.Config, env)
-	cfg.HTTPListener, cfg.AdminListener = net.Listener(nil), net.Listener(nil)
-	return w.Serve(&cfg.Config, func(ctx context.Context) error { return service.Run(ctx, cfg) })
+	stop = w.Serve(&cfg.Config, func(ctx context.Context) error { return service.Run(ctx, cfg) })
+	w.admin = "http://" + cfg.AdminListener.Addr().String()
+	return stop
 }
 
 func (w *world) operator() string { return w.Token("olga", web.RoleOperator) }
