@@ -70,8 +70,26 @@ var serviceMutants = []Mutant{
 	{
 		Name: "every service may read personal data", Lines: []string{"46"}, Kind: "I",
 		Rule:  "member.v1 is read by those that need it",
-		Edits: []Edit{{"services/choreography/topics.go", "if slices.Contains(memberReaders, t.Service) {", "if !slices.Contains(memberReaders, t.Service+\"s\") {"}},
+		Edits: []Edit{{"services/choreography/topics.go", "		read := t.Topics()\n", "		read := append(t.Topics(), compacted...)\n"}},
 		Proof: test("./services/choreography", "TestOnlyTheOwnerWrites"),
+	},
+	{
+		Name: "an erased member's addresses come back with a late event", Lines: []string{"47"}, Kind: "I",
+		Rule:  "a copy remembers who was erased",
+		Edits: []Edit{{"services/shipping/member.go", "(b.Erased || at.Before(b.ChangedAt))", "at.Before(b.ChangedAt)"}},
+		Proof: test("./services/shipping/internal/store", "TestBooks"),
+	},
+	{
+		Name: "an erasure is published as an empty value", Lines: []string{"47"}, Kind: "I",
+		Rule:  "null is null on the topic: it is what compaction erases by",
+		Edits: []Edit{{appending, "			payloads[i] = nil\n", "			payloads[i] = []byte{}\n"}},
+		Proof: test(outboxTests, "TestNullIsNotEmpty"),
+	},
+	{
+		Name: "two who register one e-mail address at once both may", Lines: []string{"49"}, Kind: "X",
+		Rule:  "what has no row yet is locked by number before it is looked for",
+		Edits: []Edit{{"services/member/internal/store/store.go", "SELECT pg_advisory_xact_lock(n) FROM", "SELECT n FROM"}},
+		Proof: test("./services/member/internal/store", "TestOneEmailAtATime"),
 	},
 	{
 		Name: "the services share one group", Lines: []string{"46"}, Kind: "I",
