@@ -9,16 +9,22 @@ import (
 
 	"github.com/quadrille-io/quadrille/services/simulator"
 	"github.com/quadrille-io/quadrille/services/simulator/carrier"
+	"github.com/quadrille-io/quadrille/services/simulator/dataplatform"
 )
 
-// Outside is the world that the services call: the card provider, the carrier and the mail server. It runs in a
+// Outside is the world that the services call: the card provider, the carrier, the mail server and the data platform. It runs in a
 // process of its own, as it does for everybody else: what it costs is not the services'.
 type Outside struct {
 	PaymentURL string `json:"payment_url"`
 	CarrierURL string `json:"carrier_url"`
 	SMTPAddr   string `json:"smtp_addr"`
-	Pid        int    `json:"pid"`
+	// DataplatformURL takes what is exported under /facts.
+	DataplatformURL string `json:"dataplatform_url"`
+	Pid             int    `json:"pid"`
 }
+
+// exportSecret signs what is exported.
+const exportSecret = "whsec_YmVuY2hiZW5jaGJlbmNoYmVuY2hiZW5jaGJlbmNo"
 
 // Simulating is what the process of the outside world is told.
 type Simulating struct {
@@ -32,12 +38,13 @@ func Simulate(ctx context.Context, cfg Simulating, out io.Writer) error {
 		Dir: cfg.Dir,
 		// No parcel leaves by itself: those of the first measurement would begin to ten minutes later, each with a
 		// webhook and three events, in the midst of another one.
-		Carrier: carrier.Config{DispatchDelay: -1},
+		Carrier:      carrier.Config{DispatchDelay: -1},
+		Dataplatform: dataplatform.Config{Secret: exportSecret},
 	})
 	if err != nil {
 		return err
 	}
-	where := Outside{PaymentURL: s.PaymentURL, CarrierURL: s.CarrierURL, SMTPAddr: s.SMTPAddr, Pid: os.Getpid()}
+	where := Outside{PaymentURL: s.PaymentURL, CarrierURL: s.CarrierURL, SMTPAddr: s.SMTPAddr, DataplatformURL: s.DataplatformURL, Pid: os.Getpid()}
 	if err := json.NewEncoder(out).Encode(where); err != nil {
 		return errors.Join(err, s.Close())
 	}
@@ -55,5 +62,7 @@ func (o Outside) environment() (all map[string]string, each map[string]map[strin
 		"payment":  {"PAYMENT_SIMULATOR_URL": o.PaymentURL},
 		"shipping": {"CARRIER_URL": o.CarrierURL},
 		"mailer":   {"SMTP_ADDR": o.SMTPAddr},
+		// As it is sent in production; the other figure is for those who try it out.
+		"dataplatform": {"DATAPLATFORM_URL": o.DataplatformURL + "/facts", "DATAPLATFORM_SECRET": exportSecret, "DATAPLATFORM_BATCH_AGE": "5s"},
 	}
 }

@@ -100,6 +100,14 @@ func TestServe(t *testing.T) {
 	if len(booked.Data) != 35 {
 		t.Errorf("%d parcels are booked with the carrier of the other process: want 35", len(booked.Data))
 	}
+	testkit.Eventually(t, patience, func() error {
+		var came struct{ Facts int }
+		err := (rest.Client{BaseURL: y.serving.Outside.DataplatformURL}).Get(ctx, "/received/totals", &came)
+		if err == nil && came.Facts < 40*2 {
+			err = fmt.Errorf("%d facts were exported to the other process", came.Facts)
+		}
+		return err
+	})
 	for _, b := range booked.Data {
 		if b.DispatchAt != nil {
 			t.Fatalf("parcel %s would leave at %v, and its events come in the midst of another measurement", b.BookingID, b.DispatchAt)
