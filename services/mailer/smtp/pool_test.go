@@ -1,6 +1,7 @@
 package smtp_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -162,4 +163,29 @@ func TestDownMeetsOpenConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	send(t, s, 1, 2)
+}
+
+// A mail that is cut once its content is on its way is not sent again by itself, over whatever connection: the server may
+// have it. Who owns it hears that it is not known, and decides.
+func TestCutAfterTheFirstMail(t *testing.T) {
+	t.Parallel()
+	for _, heard := range []bool{false, true} {
+		b, line := counted(t)
+		s := sender(t, b.cfg)
+		line.cut(finalDot, heard, 1)
+		send(t, s, 0, 1)
+		if err := s.Send(t.Context(), message("1", "a@example.com")); !errors.Is(err, smtp.ErrTransient) {
+			t.Errorf("heard %v: %v, want it not to be known", heard, err)
+		}
+		if n := line.dialled(); n != 1 {
+			t.Errorf("heard %v: it was sent again over one of %d connections", heard, n)
+		}
+		want := 1
+		if heard {
+			want = 2
+		}
+		if n := len(b.mails(t)); n != want {
+			t.Errorf("heard %v: %d mails, want %d", heard, n, want)
+		}
+	}
 }
