@@ -62,6 +62,30 @@ var serviceMutants = []Mutant{
 		Proof: test("./services/mailer/internal/store", "TestRepeatedFactsAskOnce"),
 	},
 	{
+		Name: "a sender that the mail server does not like costs every mail", Lines: []string{"39"}, Kind: "I",
+		Rule:  "what is said of the shop is not the mail's fault: it waits",
+		Edits: []Edit{{"services/mailer/smtp/verdict.go", " || failure.Reason == mail.ErrSMTPMailFrom {", " {"}},
+		Proof: test("./services/mailer/smtp", "TestWhoseFaultARefusalIs"),
+	},
+	{
+		Name: "a mail whose content may be out is sent again over another connection", Lines: []string{"38"}, Kind: "I",
+		Rule:  "only what nothing of went out is sent again at once",
+		Edits: []Edit{{"services/mailer/smtp/connection.go", "failure.code == 0 && failure.before):", "failure.code == 0):"}},
+		Proof: test("./services/mailer/smtp", "TestCutAfterTheFirstMail"),
+	},
+	{
+		Name: "a mail that came back late buries the member's new address", Lines: []string{"38"}, Kind: "I",
+		Rule:  "a bounce is about the address that the mail went to",
+		Edits: []Edit{{"services/mailer/internal/store/contact.go", " AND c.address_since = d.since", ""}},
+		Proof: test("./services/mailer/internal/store", "TestDeadAddress"),
+	},
+	{
+		Name: "anybody may say that a mail came back", Lines: []string{"44"}, Kind: "I",
+		Rule:  "the signature is the secret's",
+		Edits: []Edit{{"services/mailer/service/report.go", "good = hmac.Equal(got, mac.Sum(nil)) || good", "good = hmac.Equal(got, mac.Sum(nil)) || true"}},
+		Proof: test("./services/mailer/service", "TestForgedBounces"),
+	},
+	{
 		Name: "a service may write the topics that it reads", Lines: []string{"46"}, Kind: "I",
 		Rule:  "a topic is written by its owner alone",
 		Edits: []Edit{{"services/choreography/topics.go", "principalYAML(&b, t.Service, write, slices.Compact(read))", "principalYAML(&b, t.Service, append(write, t.Topics()...), slices.Compact(read))"}},
