@@ -61,13 +61,14 @@ func (r *recording) sort(tables []*table, ids []string, p *places) error {
 			if err != nil {
 				return fmt.Errorf("record orders: %w", err)
 			}
+			if c == ofNobody {
+				continue // it has no copies
+			}
 			tp, err := p.template(t, c, row)
 			if err != nil {
 				return fmt.Errorf("record orders: %w", err)
 			}
-			if c != ofNobody {
-				rec.rows[c] = append(rec.rows[c], tp)
-			}
+			rec.rows[c] = append(rec.rows[c], tp)
 		}
 		r.tables = append(r.tables, rec)
 	}

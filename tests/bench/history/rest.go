@@ -48,7 +48,9 @@ func (s *studio) look(ctx context.Context) (string, error) {
 		if open > 0 {
 			return "", fmt.Errorf("%s has %d events or calls under way, or failures", name, open)
 		}
-		emitted += e
+		if name != "member" { // member.v1 is restricted: the gateway does not file it
+			emitted += e
+		}
 		sum += fmt.Sprintf("%s %d %d ", name, e, rows)
 	}
 	var filed, doubted int

@@ -87,9 +87,7 @@ func (s *studio) play(ctx context.Context) (ids []string, err error) {
 		Members:     []*memberv1.MemberChanged{local.Member(memberName, addressName, "en")},
 		Simulators:  simulator.Config{Carrier: carrier.Config{DispatchDelay: time.Hour}},
 		Environment: map[string]string{"LOG_LEVEL": "warn", "RECONCILE_EVERY": "0"},
-		// The members are nobody's events: those who need them read the same file.
-		ServiceEnvironment: map[string]map[string]string{"member": {"MEMBERS_FILE": ""}},
-		Tuning:             engine.Tuning{Sweep: 100 * time.Millisecond}, Log: log,
+		Tuning:      engine.Tuning{Sweep: 100 * time.Millisecond}, Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, log)
