@@ -14,13 +14,16 @@ const (
 
 // BookCall is the body of "book". The caller reads the address by its id when it calls, so that
 // personal data is in one table only, and answers Booked: with the carrier's state, or Unknown when the
-// request was sent and its outcome is not known. Surely not sent is no answer: the call is made again.
+// request was sent and its outcome is not known. Surely not sent is no answer: the call is made again; so it is where the
+// address is not there yet, for a while.
 type BookCall struct {
 	// Key is the carrier's idempotency key, safe in a path.
-	Key       string     `json:"key"`
-	OrderID   string     `json:"orderId"`
-	AddressID string     `json:"addressId"`
-	Items     []BookItem `json:"items"`
+	Key       string `json:"key"`
+	OrderID   string `json:"orderId"`
+	AddressID string `json:"addressId"`
+	// UserID is whose address it has to be; "" in calls of an earlier release, which were looked at before.
+	UserID string     `json:"userId,omitempty"`
+	Items  []BookItem `json:"items"`
 }
 
 // BookItem is one product of a parcel.

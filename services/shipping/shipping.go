@@ -29,7 +29,7 @@ func OnOrderCompleted(w *World, e *orderv1.OrderCompleted, m flow.Meta) []flow.E
 		return fail(w, s, FailNoAddress, m)
 	}
 	put(w, s, m)
-	call := BookCall{Key: bookingKey(s.OrderID), OrderID: s.OrderID, AddressID: s.AddressID}
+	call := BookCall{Key: bookingKey(s.OrderID), OrderID: s.OrderID, AddressID: s.AddressID, UserID: s.UserID}
 	for _, item := range e.GetOrderItems() {
 		call.Items = append(call.Items, BookItem{
 			ProductID: item.GetProductId(), Name: item.GetProductName(), Quantity: item.GetQuantity(),

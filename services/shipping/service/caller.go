@@ -16,8 +16,10 @@ import (
 // before it is sent again, and always under the same key.
 type caller struct {
 	carrier carrier.Carrier
-	// addresses are read when a parcel is booked.
-	addresses addressBook
+	// addresses are read when a parcel is booked. One that is not there is looked for so many times, with the engine's
+	// pauses between.
+	addresses    addressBook
+	addressTries int
 }
 
 func (c *caller) callers() map[string]engine.Caller {
@@ -80,8 +82,14 @@ func (c *caller) book(ctx context.Context, call engine.Call) (flow.Command, erro
 	if err != nil {
 		return nil, err
 	}
+	if found && body.UserID != "" && body.UserID != address.UserID {
+		found = false // another member's
+	}
 	problem := address.Problem()
 	if !found {
+		if call.Attempt < c.addressTries {
+			return nil, errNoAddressYet
+		}
 		problem = "no_address"
 	}
 	if problem != "" {
@@ -97,6 +105,9 @@ func (c *caller) book(ctx context.Context, call engine.Call) (flow.Command, erro
 		return nil, err
 	}
 }
+
+// errNoAddressYet: the order may have overtaken the address, as topics have no order between them.
+var errNoAddressYet = errors.New("the address is not there yet")
 
 // withoutAddress is the outcome for an address that no parcel can be sent to, or that was deleted after the order was
 // completed. On the first try nothing was sent, so nothing is booked. Later a paused worker may still send what it had

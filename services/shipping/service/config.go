@@ -28,6 +28,9 @@ type Config struct {
 	// CarrierTimeout of one request. A call may ask and then book, and both must fit into the time the
 	// engine gives a call.
 	CarrierTimeout time.Duration `env:"CARRIER_TIMEOUT" envDefault:"4s"`
+	// AddressTries is how often an address that is not there is looked for, half a minute with 8: an order may come before
+	// its member's address, as when this service reads up after a pause.
+	AddressTries int `env:"ADDRESS_TRIES" envDefault:"8"`
 	// Tracking says who tells how parcels stand, and how often that is asked.
 	Tracking Tracking
 }
@@ -52,6 +55,9 @@ func (c *Config) Validate() error {
 	}
 	if c.CarrierTimeout <= 0 || c.CarrierTimeout > longestTimeout {
 		errs = append(errs, fmt.Errorf("CARRIER_TIMEOUT: %s is not within 0 and %s", c.CarrierTimeout, longestTimeout))
+	}
+	if c.AddressTries < 1 {
+		errs = append(errs, errors.New("ADDRESS_TRIES: at least 1"))
 	}
 	return errors.Join(errs...)
 }

@@ -39,6 +39,7 @@ func startWith(t *testing.T, more map[string]string) *system {
 	r.firm = openFirm(t, to)
 	env := map[string]string{
 		"CARRIER_URL": r.firm.url(), "CARRIER_WEBHOOK_SECRET": "old," + secret, "CARRIER_TIMEOUT": patience.String(),
+		"ADDRESS_TRIES": "2",
 	}
 	maps.Copy(env, more)
 	var cfg service.Config

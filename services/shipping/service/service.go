@@ -27,7 +27,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	calls := &caller{carrier: parcels}
+	calls := &caller{carrier: parcels, addressTries: cfg.AddressTries}
 	return host.Run(ctx, cfg.Config, host.Parts[shipping.World]{
 		Definition: shipping.Topology,
 		Store:      store.Store{LookAfter: following.lookAfter()},

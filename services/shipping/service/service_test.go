@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/quadrille-io/quadrille/pkg/testkit"
+	memberv1 "github.com/quadrille-io/quadrille/proto/quadrille/member/v1"
 	orderv1 "github.com/quadrille-io/quadrille/proto/quadrille/order/v1"
 	shippingv1 "github.com/quadrille-io/quadrille/proto/quadrille/shipping/v1"
 	"github.com/quadrille-io/quadrille/services/internal/rig"
@@ -118,7 +120,7 @@ func TestBookings(t *testing.T) {
 		"kim-refused":        "REFUSED",
 		"kim-no-such-place":  "REFUSED",    // by ourselves
 		"lee-home":           "NO_ADDRESS", // another member's
-		"nowhere":            "NO_ADDRESS",
+		"nowhere":            "NOT_BOOKED", // looked for in vain
 	} {
 		t.Run(address, func(t *testing.T) {
 			t.Parallel()
@@ -139,6 +141,19 @@ func TestBookings(t *testing.T) {
 			r.wantHistory(order, "PREPARING", "PREPARED")
 		})
 	}
+}
+
+// An order that overtakes its member's address waits for it; another member's is none, whenever it comes.
+func TestOrderBeforeItsAddress(t *testing.T) {
+	t.Parallel()
+	r := startWith(t, map[string]string{"ADDRESS_TRIES": "30"})
+	order, trigger := r.complete("kim-new-home")
+	r.UntilTried(order, "book", 2)
+	r.Publish("kim", &memberv1.MemberChanged{MemberId: "kim", ChangedAt: timestamppb.Now(), Addresses: []*memberv1.Address{{
+		AddressId: "kim-new-home", Name: "Kim", Phone: "+82 2 1", Line1: "1 Road", City: "Seoul", PostalCode: "12345", Country: "KR",
+	}}})
+	r.want(order, 1, trigger, prepared(order))
+	r.wantParcel(order, "booked")
 }
 
 // The carrier's webhooks move the shipment on, each told once.
