@@ -295,3 +295,28 @@ func TestAggregatorIsAway(t *testing.T) {
 	r.want(order, 2, booked, dispatched(order))
 	r.wantTold(order, "UNDELIVERABLE", "PREPARING", "PREPARED", "DISPATCHED", "IN_TRANSIT Okcheon tracker", "UNDELIVERABLE Busan tracker")
 }
+
+// A carrier that cannot be reached is tried with one parcel at a time, and none of them waits for its whole turn then.
+func TestCarrierIsAwayForAWhile(t *testing.T) {
+	t.Parallel()
+	r := startWith(t, map[string]string{"WEBHOOKS": "http://127.0.0.1:1", "TRACKING_INTERVAL": "50ms", "TRACKING_INTERVAL_MAX": "24h"})
+	order, trigger := r.complete("kim-home")
+	booked := r.want(order, 1, trigger, prepared(order))
+	r.firm.advance(order, "dispatched")
+	r.firm.kill()
+	// Its next regular turn would be in a day.
+	if _, err := r.Pool.Exec(t.Context(), `UPDATE parcel_watch SET attempts = 30, due_at = clock_timestamp()`); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, rig.Patience, func() error {
+		var given bool
+		err := r.Pool.QueryRow(t.Context(), `
+			SELECT asked_at IS NOT NULL AND due_at < clock_timestamp() + interval '1 minute' FROM parcel_watch WHERE order_id = $1`, order).Scan(&given)
+		if err == nil && !given {
+			err = fmt.Errorf("the parcel was not given back")
+		}
+		return err
+	})
+	r.firm.start()
+	r.want(order, 2, booked, dispatched(order))
+}

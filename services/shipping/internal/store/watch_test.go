@@ -1,10 +1,10 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -155,7 +155,7 @@ func TestPausesGrow(t *testing.T) {
 	}
 }
 
-// Replicas that claim at the same time share the parcels: each is asked about by one.
+// Replicas that claim at the same time share the parcels: what one is about to take, another passes by, without waiting.
 func TestParcelsAreShared(t *testing.T) {
 	t.Parallel()
 	pool := rig.Database(t, store.Migrate)
@@ -170,29 +170,35 @@ func TestParcelsAreShared(t *testing.T) {
 		t.Fatal(err)
 	}
 	elapse(t, pool)
-	var mu sync.Mutex
-	var got []string
-	var all sync.WaitGroup
-	for range 8 {
-		all.Go(func() {
-			for {
-				claimed := claim(t, pool, 7)
-				if len(claimed) == 0 {
-					return
-				}
-				mu.Lock()
-				got = append(got, claimed...)
-				mu.Unlock()
-			}
-		})
+	other, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	all.Wait()
-	if rest := claim(t, pool, 100); len(rest) > 0 { // a row that another one had locked just then
-		got = append(got, rest...)
+	defer func() { _ = other.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := other.Exec(t.Context(), `UPDATE parcel_watch SET due_at = 'infinity' WHERE order_id < 'o-050'`); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), rig.Patience)
+	defer cancel()
+	var got []string
+	for _, limit := range []int{30, 30} {
+		claimed, err := store.Claim(ctx, pool, limit, time.Hour, time.Hour, "c")
+		if err != nil {
+			t.Fatalf("while another one claims: %v", err)
+		}
+		for _, c := range claimed {
+			got = append(got, c.OrderID)
+		}
+	}
+	if err := other.Commit(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 	slices.Sort(got)
-	if !slices.Equal(got, want) {
-		t.Errorf("claimed %v", got)
+	if !slices.Equal(got, want[50:]) {
+		t.Errorf("claimed %v, want those that nobody was about to take", got)
+	}
+	if rest := claim(t, pool, 100); len(rest) > 0 {
+		t.Errorf("claimed again: %v", rest)
 	}
 }
 
