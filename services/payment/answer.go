@@ -106,7 +106,7 @@ func OnRefunded(w *World, a Refunded, m flow.Meta) []flow.Event {
 	}
 	p.Refund = RefundAsking
 	put(w, p, m)
-	w.Call(flow.Call{Subject: p.OrderID, Kind: CallAskRefund, Body: refundCall(p)})
+	w.Call(flow.Call{Subject: p.OrderID, Kind: CallAskRefund, Body: p.RefundCall()})
 	return nil
 }
 

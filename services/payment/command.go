@@ -35,6 +35,13 @@ type Notify struct {
 // Subject is the order.
 func (c Notify) Subject() string { return c.OrderID }
 
+// NotifyRefund is the reconciliation's word that a refund which is open here has been made: the provider
+// was asked for it again and says so.
+type NotifyRefund struct{ OrderID string }
+
+// Subject is the order.
+func (c NotifyRefund) Subject() string { return c.OrderID }
+
 // BalanceView is what a grant is answered with.
 type BalanceView struct {
 	UserID  string `json:"userId"`

@@ -38,3 +38,22 @@ func notified(w *World, p Payment, c Notify, m flow.Meta) []flow.Event {
 	}
 	return fail(w, p, declineWord(c.Reason), m)
 }
+
+// OnNotifyRefund settles a refund that is still open. Its call, if the provider answers after all, finds it
+// settled.
+func OnNotifyRefund(w *World, c NotifyRefund, m flow.Meta) (flow.Reply, []flow.Event) {
+	p, known := w.Payments.Get(c.OrderID)
+	if !known {
+		return flow.Refuse(fault.NotFound())
+	}
+	reply := flow.Reply{Status: 204}
+	switch p.Refund {
+	case RefundPending:
+		w.Withdraw(p.OrderID, CallRefund)
+	case RefundAsking:
+		w.Withdraw(p.OrderID, CallAskRefund)
+	default:
+		return reply, nil
+	}
+	return reply, settle(w, p, RefundIsDone, "", m)
+}

@@ -182,7 +182,7 @@ func cancel(w *World, p Payment, captured bool, m flow.Meta) []flow.Event {
 	p.State, p.CancelEvent = Cancelled, m.EventID(0)
 	if amount > 0 {
 		p.Refund = RefundPending
-		w.Call(flow.Call{Subject: p.OrderID, Kind: CallRefund, Body: refundCall(p)})
+		w.Call(flow.Call{Subject: p.OrderID, Kind: CallRefund, Body: p.RefundCall()})
 	}
 	put(w, p, m)
 	return []flow.Event{flow.Because(p.CancelledBy, &paymentv1.PaymentCancelled{
@@ -191,7 +191,8 @@ func cancel(w *World, p Payment, captured bool, m flow.Meta) []flow.Event {
 	})}
 }
 
-func refundCall(p Payment) RefundCall {
+// RefundCall is what the payment's refund is asked for with.
+func (p Payment) RefundCall() RefundCall {
 	return RefundCall{
 		Key: "refund-" + p.OrderID, OrderID: p.OrderID, ChargeID: p.ChargeID, Amount: p.Amount, Currency: p.Currency,
 	}

@@ -116,6 +116,8 @@ func TestEveryStateMeetsEveryInput(t *testing.T) {
 		all[4] = "PaymentCancelled -void_charge" + closing
 		return all
 	}
+	found := refund(RefundPending, "PaymentRefunded -refund CANCELLED DONE: 100")
+	found[10] = "PaymentRefunded -ask_refund CANCELLED DONE: 100"
 	names := map[string]bool{}
 	for _, c := range []struct {
 		input any
@@ -153,6 +155,7 @@ func TestEveryStateMeetsEveryInput(t *testing.T) {
 		{ChargeVoided{OrderID: "o", Outcome: KeyVoided}, voided},
 		{ChargeVoided{OrderID: "o", Outcome: Declined}, voided},
 		{ChargeVoided{OrderID: "o", Outcome: Captured, ChargeID: "ch"}, late},
+		{NotifyRefund{OrderID: "o"}, found},
 		{Refunded{OrderID: "o", Outcome: RefundIsDone}, refund(RefundPending, "PaymentRefunded CANCELLED DONE: 100")},
 		{Refunded{OrderID: "o", Outcome: RefundIsRefused}, refund(RefundPending, "RefundFailed CANCELLED REFUSED: 100")},
 		{Refunded{OrderID: "o", Outcome: RefundIsUnknown}, refund(RefundPending, "+ask_refund CANCELLED ASKING: 100")},

@@ -26,6 +26,7 @@ var Topology = flow.Service("payment",
 	flow.OnAnswer(OnRefunded).Emits(&paymentv1.PaymentRefunded{}, &paymentv1.RefundFailed{}).Calls(CallAskRefund),
 	flow.OnAnswer(OnRefundAsked).Emits(&paymentv1.PaymentRefunded{}, &paymentv1.RefundFailed{}),
 	flow.OnCommand(OnNotify).Emits(completed, failed, cancelled).Calls(CallRefund),
+	flow.OnCommand(OnNotifyRefund).Emits(&paymentv1.PaymentRefunded{}),
 	flow.OnCommand(OnGrantPoints),
 	flow.OnCommand(OnRecount),
 )

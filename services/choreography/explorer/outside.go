@@ -209,6 +209,12 @@ func spontaneous(s *state) []move {
 			change: unchanged, answer: notify(s.charge), must: true,
 		})
 	}
+	if s.refund == refunded {
+		moves = append(moves, move{
+			name: "the reconciliation finds the refund", service: atPayment, kind: -1, change: unchanged,
+			answer: payment.NotifyRefund{OrderID: orderID},
+		})
+	}
 	switch s.parcel {
 	case parcelBooked:
 		add("the parcel leaves", setParcel(parcelDispatched))

@@ -75,7 +75,10 @@ var passed = []struct {
 	{http.MethodGet, "/ops/v1/dataplatform", "dataplatform", operator},
 	{http.MethodPost, "/ops/v1/dataplatform/replay", "dataplatform", operator},
 
+	{http.MethodGet, "/api/v1/orders/:orderId/payment", "payment", member},
 	{http.MethodPost, "/webhooks/payments/:provider", "payment", public},
+	{http.MethodGet, "/ops/v1/payments/reconciliations", "payment", operator},
+	{http.MethodPost, "/ops/v1/payments/reconciliations", "payment", operator},
 
 	{http.MethodGet, "/api/v1/orders/:orderId/shipment", "shipping", member},
 	{http.MethodPost, "/webhooks/shipping/:carrier", "shipping", public},

@@ -29,6 +29,10 @@ func notices(ctx context.Context, pool *pgxpool.Pool) ([]host.Notice, error) {
 	if err != nil {
 		return nil, err
 	}
+	listed, err := store.OpenDifferences(ctx, pool)
+	if err != nil {
+		return nil, err
+	}
 	var all []host.Notice
 	for _, n := range []struct {
 		group, text string
@@ -37,6 +41,7 @@ func notices(ctx context.Context, pool *pgxpool.Pool) ([]host.Notice, error) {
 		{"refund/refused", "The payment provider refuses these refunds for good: pay the money back by hand.", refused},
 		{"charge/unknown", "The payment provider has not said for 10 minutes what became of these charges: look them up there.", charges},
 		{"refund/unsettled", "These refunds have not been confirmed for 10 minutes: they are tried on, look them up at the payment provider.", refunds},
+		{"reconciliation/difference", "The payment provider's list and our payments do not agree: see /ops/v1/payments/reconciliations.", listed},
 	} {
 		if n.waiting.Count > 0 {
 			all = append(all, host.Notice{

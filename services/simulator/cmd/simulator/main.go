@@ -33,6 +33,9 @@ type config struct {
 
 	SlowDelay time.Duration `env:"PAYMENT_SLOW_DELAY" envDefault:"2s"`
 
+	PaymentWebhookURL    string `env:"PAYMENT_WEBHOOK_URL"`
+	PaymentWebhookSecret string `env:"PAYMENT_WEBHOOK_SECRET"`
+
 	CarrierDelay  time.Duration `env:"CARRIER_DELAY" envDefault:"10m"`
 	WebhookURL    string        `env:"CARRIER_WEBHOOK_URL"`
 	WebhookSecret string        `env:"CARRIER_WEBHOOK_SECRET"`
@@ -49,6 +52,8 @@ const usage = `simulator serves a payment provider, a carrier, a mail inbox and 
   INBOX_ADDR              inbox, HTTP                    (:9103)
   INBOX_SMTP_ADDR         inbox, SMTP                    (:9125)
   PAYMENT_SLOW_DELAY      what tok_slow takes            (2s)
+  PAYMENT_WEBHOOK_URL     told of transfers paid         (nobody is)
+  PAYMENT_WEBHOOK_SECRET  signs that; required with it
   CARRIER_DELAY           until a parcel leaves          (10m)
   CARRIER_WEBHOOK_URL     told of parcels' ways          (nobody is)
   CARRIER_WEBHOOK_SECRET  signs that; required with it
@@ -79,11 +84,14 @@ func run(ctx context.Context, out io.Writer) error {
 	if cfg.WebhookURL != "" && cfg.WebhookSecret == "" {
 		return errors.New("CARRIER_WEBHOOK_URL needs CARRIER_WEBHOOK_SECRET")
 	}
+	if cfg.PaymentWebhookURL != "" && cfg.PaymentWebhookSecret == "" {
+		return errors.New("PAYMENT_WEBHOOK_URL needs PAYMENT_WEBHOOK_SECRET")
+	}
 	s, err := simulator.Start(ctx, simulator.Config{
 		Dir:         cfg.Dir,
 		PaymentAddr: cfg.PaymentAddr, CarrierAddr: cfg.CarrierAddr,
 		InboxAddr: cfg.InboxAddr, InboxSMTPAddr: cfg.InboxSMTPAddr, DataplatformAddr: cfg.DataplatformAddr,
-		Payment: payment.Config{SlowDelay: cfg.SlowDelay},
+		Payment: payment.Config{SlowDelay: cfg.SlowDelay, WebhookURL: cfg.PaymentWebhookURL, WebhookSecret: cfg.PaymentWebhookSecret},
 		Carrier: carrier.Config{DispatchDelay: cfg.CarrierDelay, WebhookURL: cfg.WebhookURL, WebhookSecret: cfg.WebhookSecret},
 		Inbox:   inbox.Config{},
 
