@@ -29,6 +29,8 @@ const (
 	CodeUnknownAddress         = "unknown_address"
 	CodeUnknownProduct         = "unknown_product"
 	CodeProductNotOnSale       = "product_not_on_sale"
+	CodeNotOnSaleYet           = "not_on_sale_yet"
+	CodeSaleOver               = "sale_over"
 	CodeQuantityLimit          = "quantity_limit"
 	CodeUnknownCoupon          = "unknown_coupon"
 	CodeCouponNotValid         = "coupon_not_valid"
@@ -88,13 +90,15 @@ var registry = []Code{
 	{CodeEmailTaken, http.StatusConflict, "E-mail address taken", "There is a member with this e-mail address.", false},
 	{CodeBodyTooLarge, http.StatusRequestEntityTooLarge, "Body too large", "The body is larger than the limit.", false},
 	{CodeUnsupportedMediaType, http.StatusUnsupportedMediaType, "Unsupported media type", "The body must be application/json.", false},
-	{CodePriceChanged, http.StatusUnprocessableEntity, "Price changed", "A claimed product price is not the current one; nothing was ordered.", false},
+	{CodePriceChanged, http.StatusUnprocessableEntity, "Price changed", "A claimed product price is neither the current one nor, shortly after a change, the one before; nothing was ordered.", false},
 	{CodeAmountMismatch, http.StatusUnprocessableEntity, "Amount mismatch", "The sum does not add up: items + deliveryFee - discount - points must be paymentAmount.", false},
 	{CodeAddressRequired, http.StatusUnprocessableEntity, "Address required", "No shipping address was given and the member has no default one.", false},
 	{CodeUnknownAddress, http.StatusUnprocessableEntity, "Unknown address", "The shipping address is not one of the member's.", false},
 	{CodeUnknownProduct, http.StatusUnprocessableEntity, "Unknown product", "An item names a product that does not exist.", false},
 	{CodeProductNotOnSale, http.StatusUnprocessableEntity, "Product not on sale", "An item names a product that is not sold at the moment.", false},
-	{CodeQuantityLimit, http.StatusUnprocessableEntity, "Quantity limit", "More pieces than one order may hold.", false},
+	{CodeNotOnSaleYet, http.StatusUnprocessableEntity, "Not on sale yet", "The sale of an item starts later; the detail says when.", false},
+	{CodeSaleOver, http.StatusUnprocessableEntity, "Sale over", "The sale of an item has ended.", false},
+	{CodeQuantityLimit, http.StatusUnprocessableEntity, "Quantity limit", "More pieces, of all items or of one product, than one order may hold.", false},
 	{CodeUnknownCoupon, http.StatusUnprocessableEntity, "Unknown coupon", "There is no such coupon or policy.", false},
 	{CodeCouponNotValid, http.StatusUnprocessableEntity, "Coupon not valid", "The coupon is used, expired or not for this order.", false},
 	{CodeCurrencyMismatch, http.StatusUnprocessableEntity, "Currency mismatch", "The items of one order are of different currencies, or its points are worth another one.", false},

@@ -211,7 +211,7 @@ func known(t *testing.T, d protoreflect.MessageDescriptor) {
 	_, aboutOrder := m.(interface{ GetOrderId() string })
 	_, aboutProduct := m.(interface{ GetProductId() string })
 	switch d.Name() {
-	case "OrderItem", "Checkout", "Shortage":
+	case "OrderItem", "Checkout", "Shortage", "Sale":
 		return // parts of events
 	}
 	if !aboutOrder && !aboutProduct {

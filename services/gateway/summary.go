@@ -112,10 +112,19 @@ func items(list []*orderv1.OrderItem) string {
 	return strings.Join(parts, ", ")
 }
 
+// limits are why a product was not given although there may have been enough of it.
+var limits = map[stockv1.ShortageReason]string{
+	stockv1.ShortageReason_SHORTAGE_REASON_FROZEN:          " (frozen)",
+	stockv1.ShortageReason_SHORTAGE_REASON_NOT_ON_SALE_YET: " (not on sale yet)",
+	stockv1.ShortageReason_SHORTAGE_REASON_SALE_OVER:       " (the sale is over)",
+	stockv1.ShortageReason_SHORTAGE_REASON_ORDER_LIMIT:     " (the most in one order)",
+	stockv1.ShortageReason_SHORTAGE_REASON_MEMBER_LIMIT:    " (the most for one member)",
+}
+
 func shortages(list []*stockv1.Shortage) string {
 	parts := make([]string, 0, len(list))
 	for _, s := range list {
-		parts = append(parts, fmt.Sprintf("%s has %d of %d", s.GetProductId(), s.GetAvailable(), s.GetRequested()))
+		parts = append(parts, fmt.Sprintf("%s has %d of %d%s", s.GetProductId(), s.GetAvailable(), s.GetRequested(), limits[s.GetReason()]))
 	}
 	return strings.Join(parts, ", ")
 }

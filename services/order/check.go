@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/quadrille-io/quadrille/pkg/fault"
 )
@@ -17,7 +18,7 @@ const MaxCoupons = 10
 
 // Check holds a request against the price list, the member's addresses and its own sums, and makes the
 // order of it that OnPlace would store. The preview answers with the same. It changes nothing.
-func Check(w *World, c Place) (Order, *fault.Refusal) {
+func Check(w *World, c Place, now time.Time) (Order, *fault.Refusal) {
 	o := Order{
 		OrderID: c.OrderID, UserID: c.UserID, DiscountAmount: c.DiscountAmount, DeliveryFee: c.DeliveryFee,
 		PointAmount: c.PointAmount, PaymentAmount: c.PaymentAmount, PaymentType: c.PaymentType,
@@ -36,7 +37,7 @@ func Check(w *World, c Place) (Order, *fault.Refusal) {
 		}
 	}
 	for _, check := range []func() *fault.Refusal{
-		func() *fault.Refusal { return o.checkItems(w, c) },
+		func() *fault.Refusal { return o.checkItems(w, c, now) },
 		func() *fault.Refusal { return o.checkSum(c) },
 		func() *fault.Refusal { return o.checkAddress(w, c) },
 	} {
@@ -96,30 +97,18 @@ func checkShape(c Place) *fault.Refusal {
 
 // checkItems sums up the items of each product and holds every claim against the price list. All that is
 // wrong with the items is reported at once; the first one names the code.
-func (o *Order) checkItems(w *World, c Place) *fault.Refusal {
-	var bad []fault.FieldError
-	refuse := func(i int, field, code, detail string) {
-		bad = append(bad, fault.FieldError{Pointer: fmt.Sprintf("/items/%d%s", i, field), Code: code, Detail: detail})
-	}
+func (o *Order) checkItems(w *World, c Place, now time.Time) *fault.Refusal {
 	if c.Rules.MaxItems > 0 && len(c.Items) > c.Rules.MaxItems {
 		return quantityLimit("/items", fmt.Sprintf("an order has at most %d lines", c.Rules.MaxItems))
 	}
-	at := map[string]int{}
+	var bad []fault.FieldError
 	var pieces int64
 	for i, line := range c.Items {
-		price, known := w.Prices.Get(line.ProductID)
-		switch {
-		case !known:
-			refuse(i, "/productId", fault.CodeUnknownProduct, "there is no such product")
-			continue
-		case !price.OnSale:
-			refuse(i, "/productId", fault.CodeProductNotOnSale, "the product is not sold at the moment")
-			continue
-		case line.ProductPrice != nil && *line.ProductPrice != price.Price:
-			refuse(i, "/productPrice", fault.CodePriceChanged, fmt.Sprintf("the price is %d %s", price.Price, price.Currency))
-			continue
-		case o.Currency != "" && o.Currency != price.Currency:
-			refuse(i, "/productId", fault.CodeCurrencyMismatch, "its currency is another one than that of the items before")
+		k := slices.IndexFunc(o.Items, func(item Item) bool { return item.ProductID == line.ProductID })
+		price, cost, wrong := o.checkLine(w, c, line, k, now)
+		if wrong != nil {
+			wrong.Pointer = fmt.Sprintf("/items/%d%s", i, wrong.Pointer)
+			bad = append(bad, *wrong)
 			continue
 		}
 		o.Currency = price.Currency
@@ -127,14 +116,12 @@ func (o *Order) checkItems(w *World, c Place) *fault.Refusal {
 			return quantityLimit(fmt.Sprintf("/items/%d/quantity", i), "more pieces than any order can hold")
 		}
 		pieces += line.Quantity
-		if price.Price > 0 && line.Quantity > (MaxAmount-o.ItemsAmount)/price.Price {
+		if cost > 0 && line.Quantity > (MaxAmount-o.ItemsAmount)/cost {
 			return quantityLimit(fmt.Sprintf("/items/%d/quantity", i), "the sum is higher than any order's can be")
 		}
-		o.ItemsAmount += line.Quantity * price.Price
-		k, seen := at[line.ProductID]
-		if !seen {
-			k, at[line.ProductID] = len(o.Items), len(o.Items)
-			o.Items = append(o.Items, Item{ProductID: line.ProductID, ProductName: price.Name, ProductPrice: price.Price})
+		o.ItemsAmount += line.Quantity * cost
+		if k < 0 {
+			k, o.Items = len(o.Items), append(o.Items, Item{ProductID: line.ProductID, ProductName: price.Name, ProductPrice: cost})
 		}
 		o.Items[k].Quantity += int32(line.Quantity)
 	}
@@ -145,6 +132,40 @@ func (o *Order) checkItems(w *World, c Place) *fault.Refusal {
 		return quantityLimit("/items", fmt.Sprintf("an order has at most %d pieces", c.Rules.MaxQuantity))
 	}
 	return nil
+}
+
+// checkLine holds one line against the price list; k is where its product stands among the items already, or -1. It
+// gives what one piece costs, or what is wrong, with a pointer into the line.
+func (o *Order) checkLine(w *World, c Place, line PlaceItem, k int, now time.Time) (price Price, cost int64, wrong *fault.FieldError) {
+	price, known := w.Prices.Get(line.ProductID)
+	cost, honoured := price.Costs(line.ProductPrice, c.Rules.PriceGrace, now)
+	pieces := line.Quantity
+	if k >= 0 {
+		// The lines of one product have one price: the first one's.
+		cost = o.Items[k].ProductPrice
+		honoured = line.ProductPrice == nil || *line.ProductPrice == cost
+		pieces += int64(o.Items[k].Quantity)
+	}
+	refuse := func(field, code, detail string) (Price, int64, *fault.FieldError) {
+		return price, cost, &fault.FieldError{Pointer: field, Code: code, Detail: detail}
+	}
+	switch {
+	case !known:
+		return refuse("/productId", fault.CodeUnknownProduct, "there is no such product")
+	case !price.OnSale:
+		return refuse("/productId", fault.CodeProductNotOnSale, "the product is not sold at the moment")
+	case now.Before(price.SaleStartsAt):
+		return refuse("/productId", fault.CodeNotOnSaleYet, "the sale starts at "+price.SaleStartsAt.Format(time.RFC3339))
+	case !price.SaleEndsAt.IsZero() && !now.Before(price.SaleEndsAt):
+		return refuse("/productId", fault.CodeSaleOver, "the sale ended at "+price.SaleEndsAt.Format(time.RFC3339))
+	case !honoured:
+		return refuse("/productPrice", fault.CodePriceChanged, fmt.Sprintf("the price is %d %s", cost, price.Currency))
+	case o.Currency != "" && o.Currency != price.Currency:
+		return refuse("/productId", fault.CodeCurrencyMismatch, "its currency is another one than that of the items before")
+	case price.MaxPerOrder > 0 && pieces > price.MaxPerOrder:
+		return refuse("/quantity", fault.CodeQuantityLimit, fmt.Sprintf("an order has at most %d pieces of it", price.MaxPerOrder))
+	}
+	return price, cost, nil
 }
 
 func quantityLimit(pointer, detail string) *fault.Refusal {

@@ -20,6 +20,8 @@ type Rules struct {
 	MaxQuantity int64
 	// MaxItems is the number of different lines; 0: any.
 	MaxItems int
+	// PriceGrace is how long an order may claim the price before the last change; 0: not at all.
+	PriceGrace time.Duration
 	// PointCurrency is the one currency that points pay, one minor unit each; "": none.
 	PointCurrency string
 }

@@ -13,7 +13,7 @@ func OnPlace(w *World, c Place, m flow.Meta) (flow.Reply, []flow.Event) {
 	if o, again := doubleClick(w, c, m); again {
 		return flow.Reply{Status: 202, Body: ViewOf(o)}, nil
 	}
-	o, refusal := Check(w, c)
+	o, refusal := Check(w, c, m.Now)
 	if refusal != nil {
 		return flow.Refuse(refusal)
 	}

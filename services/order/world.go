@@ -191,9 +191,14 @@ type Price struct {
 	Price    int64
 	Currency string
 	OnSale   bool
-	// PreviousPrice is the price before ChangedAt; equal to Price where it never changed.
+	// PreviousPrice is the price before ChangedAt, by stock's clock; equal to Price where it never changed. A new name
+	// or picture is no change of the price.
 	PreviousPrice int64
 	ChangedAt     time.Time
+	// SaleStartsAt is the first moment at which it is sold, SaleEndsAt the first one after the last; zero: none.
+	SaleStartsAt, SaleEndsAt time.Time
+	// MaxPerOrder pieces in one order; 0: any. How many a member may have in all orders is stock's to count.
+	MaxPerOrder int64
 }
 
 // Recent is the last order a member placed with one request body.

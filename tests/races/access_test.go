@@ -169,6 +169,7 @@ var doors = map[string]door{
 	"GET /ops/v1/coupon-policies":                     {office, "coupon", fixed("/ops/v1/coupon-policies"), without, 0},
 	"POST /ops/v1/coupon-policies":                    {office, "coupon", fixed("/ops/v1/coupon-policies"), (*site).newPolicy, 0},
 	"POST /ops/v1/points/grants":                      {office, "payment", fixed("/ops/v1/points/grants"), (*site).newGrant, 0},
+	"GET /ops/v1/products/{productId}/movements":      {office, "stock", func(s *site) string { return "/ops/v1/products/" + s.product + "/movements" }, without, 0},
 	"POST /ops/v1/products/{productId}/recount":       {office, "stock", func(s *site) string { return "/ops/v1/products/" + s.product + "/recount" }, s0(fields{"reason": "matrix"}), 0},
 	"POST /ops/v1/coupon-policies/{policyId}/recount": {office, "coupon", func(s *site) string { return "/ops/v1/coupon-policies/" + s.policy + "/recount" }, s0(fields{"reason": "matrix"}), 0},
 	"POST /ops/v1/points/recount":                     {office, "payment", fixed("/ops/v1/points/recount"), func(s *site) fields { return fields{"userId": s.owner.id, "reason": "matrix"} }, 0},

@@ -156,7 +156,7 @@ func (a *arena) config(t *testing.T) local.Config {
 			"HTTP_READ_HEADER_TIMEOUT": "2m", "HTTP_READ_TIMEOUT": "2m", "HTTP_WRITE_TIMEOUT": "3m",
 		},
 		ServiceEnvironment: map[string]map[string]string{
-			"order":    {"PENDING_TIMEOUT": "5m", "DOUBLE_CLICK_WINDOW": "1m"},
+			"order":    {"PENDING_TIMEOUT": "5m", "DOUBLE_CLICK_WINDOW": "1m", "PRICE_GRACE": "0"},
 			"payment":  {"PAYMENT_SIMULATOR_URL": a.outside.PaymentURL},
 			"shipping": {"CARRIER_URL": a.outside.CarrierURL, "CARRIER_WEBHOOK_SECRET": webhookSecret, "CARRIER_TIMEOUT": "2s"},
 			"mailer":   {"SMTP_ADDR": a.outside.SMTPAddr},

@@ -38,6 +38,7 @@ func TestRaces(t *testing.T) {
 		{"oversell in several lines", oversellLines},
 		{"oversell two products in opposite order", oversellOpposite},
 		{"buying what comes back", buyWhatComesBack},
+		{"more than a member may have", memberLimit},
 		{"created once", createdOnce},
 		{"restock against decrease", restockAgainstDecrease},
 		{"restock once per key", restockOneKey},

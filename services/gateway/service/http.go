@@ -51,6 +51,7 @@ var passed = []struct {
 	{http.MethodPatch, "/ops/v1/products/:productId", "stock", operator},
 	{http.MethodPost, "/ops/v1/products/:productId/restock", "stock", operator},
 	{http.MethodPost, "/ops/v1/products/:productId/recount", "stock", operator},
+	{http.MethodGet, "/ops/v1/products/:productId/movements", "stock", operator},
 
 	{http.MethodGet, "/api/v1/coupons", "coupon", member},
 	{http.MethodPost, "/api/v1/coupon-policies/:policyId/issue", "coupon", member},

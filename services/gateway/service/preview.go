@@ -112,13 +112,14 @@ func (s *server) addStock(ctx context.Context, c upstream.Caller, req previewReq
 		var product struct {
 			Quantity int64 `json:"quantity"`
 			OnSale   bool  `json:"onSale"`
+			Frozen   bool  `json:"frozen"`
 		}
 		err := s.services["stock"].Read(ctx, c, previewTimeout, "/api/v1/products/"+url.PathEscape(id), &product)
 		var refusal *fault.Refusal
 		if errors.As(err, &refusal) && refusal.Status == http.StatusNotFound {
 			return available{ProductID: id, Requested: wanted[id]}, nil // order says that it is unknown
 		}
-		enough := product.OnSale && product.Quantity >= wanted[id]
+		enough := product.OnSale && !product.Frozen && product.Quantity >= wanted[id]
 		return available{ProductID: id, Requested: wanted[id], Available: product.Quantity, Enough: enough}, err
 	})
 	p.mu.Lock()

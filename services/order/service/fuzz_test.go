@@ -2,6 +2,7 @@ package service
 
 import (
 	"testing"
+	"time"
 
 	"github.com/quadrille-io/quadrille/services/internal/rig"
 	"github.com/quadrille-io/quadrille/services/order"
@@ -43,7 +44,7 @@ func FuzzPlace(f *testing.F) {
 		}
 		w.Members.Loaded("m", order.Member{UserID: "m", AddressIDs: []string{"home", "work"}, DefaultAddressID: "home"})
 		cmd.OrderID, cmd.Rules = "o", order.Rules{PointCurrency: "KRW"}
-		o, refusal := order.Check(&w, cmd)
+		o, refusal := order.Check(&w, cmd, time.Unix(0, 0))
 		if refusal != nil {
 			rig.Refused(t, refusal)
 			return

@@ -65,7 +65,7 @@ func (a *api) place(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, refusal := order.Check(&order.World{}, cmd); refusal != nil && refusal.Status == http.StatusBadRequest {
+	if _, refusal := order.Check(&order.World{}, cmd, time.Now()); refusal != nil && refusal.Status == http.StatusBadRequest {
 		// No state of the world could make it right, so it costs no transaction and uses up no key.
 		return refusal
 	}

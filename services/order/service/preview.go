@@ -3,6 +3,7 @@ package service
 import (
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/quadrille-io/quadrille/pkg/fault"
 	"github.com/quadrille-io/quadrille/services/order"
@@ -31,10 +32,14 @@ func previewOf(w *order.World, c order.Place, r *placeRequest) (preview, error) 
 	p := preview{DiscountAmount: c.DiscountAmount, PointAmount: c.PointAmount, PaymentType: c.PaymentType, Problems: []fault.FieldError{}}
 	mended := c
 	mended.Items = slices.Clone(c.Items)
-	for i := range mended.Items {
-		mended.Items[i].ProductPrice = nil
+	now := time.Now() // where an order would ask the database's clock
+	for i, item := range mended.Items {
+		price, _ := w.Prices.Get(item.ProductID)
+		if _, honoured := price.Costs(item.ProductPrice, c.Rules.PriceGrace, now); !honoured {
+			mended.Items[i].ProductPrice = nil
+		}
 	}
-	o, _ := order.Check(w, mended)
+	o, _ := order.Check(w, mended, now)
 	p.Items, p.ItemsAmount, p.Currency = o.Items, o.ItemsAmount, o.Currency
 	if p.Items == nil {
 		p.Items = []order.Item{}
@@ -51,7 +56,7 @@ func previewOf(w *order.World, c order.Place, r *placeRequest) (preview, error) 
 	settled.DeliveryFee, settled.PaymentAmount, settled.PaymentType = p.DeliveryFee, p.ItemsAmount+p.DeliveryFee, order.Credit
 	settled.DiscountAmount, settled.PointAmount = 0, 0
 	for _, attempt := range []order.Place{c, mended, settled} {
-		found, refusal := order.Check(w, attempt)
+		found, refusal := order.Check(w, attempt, now)
 		if refusal == nil {
 			p.AddressID = &found.AddressID
 			break

@@ -35,6 +35,8 @@ type Config struct {
 	// DeliveryFee in the minor unit, and the sum of items from which delivery is free; 0 is never by sum.
 	DeliveryFee      int64 `env:"DELIVERY_FEE" envDefault:"0"`
 	FreeDeliveryFrom int64 `env:"FREE_DELIVERY_FROM" envDefault:"0"`
+	// PriceGrace is how long after a change of a product's price the price before is honoured; 0 is not at all.
+	PriceGrace time.Duration `env:"PRICE_GRACE" envDefault:"30s"`
 	// PointCurrency is the one currency that points pay, one minor unit each.
 	PointCurrency string `env:"POINT_CURRENCY" envDefault:"KRW"`
 }
@@ -58,6 +60,9 @@ func (c *Config) Validate() error {
 	if c.DoubleClickWindow < 0 || c.MaxQuantity < 0 || c.MaxItems < 0 {
 		errs = append(errs, errors.New("DOUBLE_CLICK_WINDOW, MAX_QUANTITY, MAX_ITEMS: negative; 0 switches a rule off"))
 	}
+	if c.PriceGrace < 0 || c.PriceGrace > time.Hour {
+		errs = append(errs, fmt.Errorf("PRICE_GRACE: %s is not between 0 and an hour", c.PriceGrace))
+	}
 	if c.DeliveryFee < 0 || c.FreeDeliveryFrom < 0 {
 		errs = append(errs, errors.New("DELIVERY_FEE, FREE_DELIVERY_FROM: negative"))
 	}
@@ -68,7 +73,7 @@ func (c *Config) rules() order.Rules {
 	return order.Rules{
 		DoubleClickWindow: c.DoubleClickWindow, PendingTimeout: c.PendingTimeout, TransferTimeout: c.TransferTimeout,
 		CouponTimeout: c.CouponTimeout, DeliveryFee: c.DeliveryFee, FreeDeliveryFrom: c.FreeDeliveryFrom,
-		MaxQuantity: c.MaxQuantity, MaxItems: c.MaxItems, PointCurrency: c.PointCurrency,
+		MaxQuantity: c.MaxQuantity, MaxItems: c.MaxItems, PriceGrace: c.PriceGrace, PointCurrency: c.PointCurrency,
 	}
 }
 

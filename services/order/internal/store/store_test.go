@@ -100,6 +100,8 @@ func price(r *rapid.T, id string) order.Price {
 	return order.Price{
 		ProductID: id, Name: texts().Draw(r, "name"), Price: amounts().Draw(r, "price"), Currency: "KRW",
 		OnSale: rapid.Bool().Draw(r, "on sale"), PreviousPrice: amounts().Draw(r, "previous"), ChangedAt: times().Draw(r, "changed"),
+		SaleStartsAt: rapid.SampledFrom([]time.Time{{}, time.UnixMicro(1).UTC()}).Draw(r, "starts"),
+		SaleEndsAt:   rapid.SampledFrom([]time.Time{{}, time.UnixMicro(2).UTC()}).Draw(r, "ends"), MaxPerOrder: amounts().Draw(r, "most"),
 	}
 }
 
