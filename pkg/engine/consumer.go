@@ -152,6 +152,9 @@ func (c *consumer[W]) open(ctx context.Context, names []string) error {
 		kgo.OnPartitionsRevoked(c.forget),
 		kgo.OnPartitionsLost(c.forget),
 		kgo.FetchMaxWait(2*time.Second),
+		// What was fetched ahead lies in memory, unpacked to several times its size, however long a backlog is. This is
+		// a few batches; the default would be 50 MB.
+		kgo.FetchMaxBytes(2<<20),
 	)...)
 	if err != nil {
 		probe.Close()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/quadrille-io/quadrille/pkg/fault"
 	"github.com/quadrille-io/quadrille/pkg/flow"
+	"github.com/quadrille-io/quadrille/pkg/pg"
 )
 
 // sweepLimit is how many deadlines are taken at once.
@@ -173,8 +174,9 @@ func addDay(ctx context.Context, tx pgx.Tx, day time.Time) error {
 		// A day that has rows in the default partition stays there: moving them would lock the inbox.
 		return err
 	}
-	_, err = tx.Exec(ctx, fmt.Sprintf(`CREATE TABLE %s PARTITION OF inbox FOR VALUES FROM ('%s') TO ('%s')`,
-		day.Format(dayName), day.Format(time.DateOnly), day.AddDate(0, 0, 1).Format(time.DateOnly)))
+	_, err = tx.Exec(ctx, fmt.Sprintf(`CREATE TABLE %s PARTITION OF inbox FOR VALUES FROM ('%s') TO ('%s')
+		WITH (autovacuum_analyze_threshold = %d)`,
+		day.Format(dayName), day.Format(time.DateOnly), day.AddDate(0, 0, 1).Format(time.DateOnly), pg.AnalyzeThreshold))
 	return err
 }
 

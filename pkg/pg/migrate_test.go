@@ -95,3 +95,59 @@ func TestMigrateRefusesAnOddTable(t *testing.T) {
 		t.Error("accepted")
 	}
 }
+
+// A young table that orders pour into would be sampled again every minute.
+func TestTablesAreNotSampledAllTheTime(t *testing.T) {
+	t.Parallel()
+	db := testkit.Database(t)
+	if err := pg.Migrate(t.Context(), db, files(
+		"001_product.sql", "CREATE TABLE product (id text PRIMARY KEY);",
+		"002_outbox.sql", "CREATE TABLE outbox (id bigint PRIMARY KEY) WITH (autovacuum_analyze_threshold = 7, fillfactor = 50);",
+		"003_room.sql", "CREATE TABLE room (id bigint PRIMARY KEY) WITH (fillfactor = 50);",
+	), "stock_migrations"); err != nil {
+		t.Fatal(err)
+	}
+	pool := testkit.Pool(t, db)
+	for table, want := range map[string]string{
+		"product": "{autovacuum_analyze_threshold=200000}", "outbox": "{autovacuum_analyze_threshold=7,fillfactor=50}",
+		"room": "{fillfactor=50,autovacuum_analyze_threshold=200000}",
+	} {
+		var got string
+		if err := pool.QueryRow(t.Context(), "SELECT reloptions::text FROM pg_class WHERE oid = $1::regclass", table).Scan(&got); err != nil || got != want {
+			t.Errorf("%s: %s, want %s (%v)", table, got, want, err)
+		}
+	}
+}
+
+// Who holds a table is not waited for: the next start finds it as it was left.
+func TestAHeldTableDoesNotHoldUpAStart(t *testing.T) {
+	t.Parallel()
+	db := testkit.Database(t)
+	pool := testkit.Pool(t, db)
+	if _, err := pool.Exec(t.Context(), "CREATE TABLE held (id bigint)"); err != nil {
+		t.Fatal(err)
+	}
+	holder, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Rollback(context.Background()) //nolint:errcheck // rolled back below
+	if _, err := holder.Exec(t.Context(), "LOCK TABLE held"); err != nil {
+		t.Fatal(err)
+	}
+	if err := pg.Migrate(t.Context(), db, stock, "stock_migrations"); err != nil {
+		t.Fatal(err)
+	}
+	if err := holder.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := pg.Migrate(t.Context(), db, stock, "stock_migrations"); err != nil {
+		t.Fatal(err)
+	}
+	var set int
+	if err := pool.QueryRow(t.Context(), `
+		SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+		AND 'autovacuum_analyze_threshold=200000' = ANY(reloptions)`).Scan(&set); err != nil || set != 3 {
+		t.Errorf("%d tables are set: %v", set, err)
+	}
+}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/quadrille-io/quadrille/pkg/pg"
 )
 
 const dayName = "fact_20060102"
@@ -40,8 +42,9 @@ func addDay(ctx context.Context, tx pgx.Tx, day time.Time) error {
 		// A day that has rows in the default partition stays there: moving them would lock the table.
 		return err
 	}
-	_, err = tx.Exec(ctx, fmt.Sprintf(`CREATE TABLE %s PARTITION OF fact FOR VALUES FROM ('%s') TO ('%s')`,
-		day.Format(dayName), day.Format(time.DateOnly), day.AddDate(0, 0, 1).Format(time.DateOnly)))
+	_, err = tx.Exec(ctx, fmt.Sprintf(`CREATE TABLE %s PARTITION OF fact FOR VALUES FROM ('%s') TO ('%s')
+		WITH (autovacuum_analyze_threshold = %d)`,
+		day.Format(dayName), day.Format(time.DateOnly), day.AddDate(0, 0, 1).Format(time.DateOnly), pg.AnalyzeThreshold))
 	return err
 }
 
