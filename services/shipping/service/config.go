@@ -91,6 +91,8 @@ type Tracking struct {
 	// Interval is how long after the last news of a parcel it is asked about; the pauses double from there to IntervalMax.
 	Interval    time.Duration `env:"TRACKING_INTERVAL" envDefault:"10m"`
 	IntervalMax time.Duration `env:"TRACKING_INTERVAL_MAX" envDefault:"2h"`
+	// Silence is how long nothing new of a parcel is usual; after it the operators hear.
+	Silence time.Duration `env:"TRACKING_SILENCE" envDefault:"168h"`
 	// Workers is how many parcels are asked about at once.
 	Workers int `env:"TRACKING_WORKERS" envDefault:"4"`
 
@@ -120,6 +122,9 @@ func (t *Tracking) Validate() error {
 	}
 	if t.Interval <= 0 || t.IntervalMax < t.Interval {
 		errs = append(errs, fmt.Errorf("TRACKING_INTERVAL: %s is not within 0 and TRACKING_INTERVAL_MAX, %s", t.Interval, t.IntervalMax))
+	}
+	if t.Silence <= 0 {
+		errs = append(errs, fmt.Errorf("TRACKING_SILENCE: %s", t.Silence))
 	}
 	if t.Workers < 1 || t.Workers > 100 {
 		errs = append(errs, fmt.Errorf("TRACKING_WORKERS: %d is not within 1 and 100", t.Workers))

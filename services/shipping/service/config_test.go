@@ -49,7 +49,7 @@ func TestConfig(t *testing.T) {
 	}
 	for name, value := range map[string]string{
 		"CARRIER": "pigeon", "CARRIER_URL": "", "CARRIER_WEBHOOK_SECRET": "a,,b", "CARRIER_TIMEOUT": "0s",
-		"TRACKING": "crystal ball", "TRACKING_INTERVAL": "3h", "TRACKING_WORKERS": "0",
+		"TRACKING": "crystal ball", "TRACKING_INTERVAL": "3h", "TRACKING_WORKERS": "0", "TRACKING_SILENCE": "0s",
 	} {
 		var cfg service.Config
 		if err := run.LoadFrom(with(map[string]string{name: value}), &cfg); err == nil || !strings.Contains(err.Error(), name+":") {

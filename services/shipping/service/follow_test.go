@@ -65,7 +65,7 @@ func (r *system) parcelOf(order string) (id string) {
 	return id
 }
 
-// A parcel that is lost, or comes back, goes to the operators, and changes nothing for the order.
+// A parcel that is lost, or comes back, or that nobody tells of, goes to the operators, and changes nothing for the order.
 func TestOperatorsHearOfLostParcels(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -87,7 +87,7 @@ func TestOperatorsHearOfLostParcels(t *testing.T) {
 		}
 	}))
 	t.Cleanup(operators.Close)
-	r := startWith(t, map[string]string{"OPERATORS_WEBHOOK": operators.URL, "OPERATORS_EVERY": "50ms"})
+	r := startWith(t, map[string]string{"OPERATORS_WEBHOOK": operators.URL, "OPERATORS_EVERY": "50ms", "TRACKING_SILENCE": "1ms"})
 	for _, c := range []struct{ to, status string }{{"lost", "LOST"}, {"returned", "RETURNED"}} {
 		order, trigger := r.complete("kim-home")
 		booked := r.want(order, 1, trigger, prepared(order))
@@ -106,6 +106,17 @@ func TestOperatorsHearOfLostParcels(t *testing.T) {
 			t.Errorf("%s: %d events, want 2", c.to, n)
 		}
 	}
+	// A parcel that nobody tells of, for longer than is usual here.
+	order, trigger := r.complete("kim-home")
+	r.want(order, 1, trigger, prepared(order))
+	testkit.Eventually(t, 10*time.Second, func() error {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(heard["parcel/silent"]) == 0 {
+			return fmt.Errorf("the operators heard %v", heard)
+		}
+		return nil
+	})
 }
 
 // aggregator is a tracking aggregator, by its published reference as far as the service uses it.

@@ -14,8 +14,26 @@ import (
 // heardFor is how long a parcel in trouble is worth telling, unless it gets out of it: by then a person has heard.
 const heardFor = 24 * time.Hour
 
-// notices lists the parcels on their way that need a person. The order is not told: nothing goes back after a dispatch.
-func notices(ctx context.Context, pool *pgxpool.Pool) ([]host.Notice, error) {
+// notices lists the parcels that need a person: of which the carrier tells nothing any more, and those it says something is
+// the matter with. The order is not told: nothing goes back after a dispatch.
+func notices(silence time.Duration) host.NoticesFunc {
+	return func(ctx context.Context, pool *pgxpool.Pool) ([]host.Notice, error) {
+		quiet, err := store.Silent(ctx, pool, silence)
+		if err != nil {
+			return nil, err
+		}
+		all, err := troubled(ctx, pool)
+		if err != nil || quiet.Count == 0 {
+			return all, err
+		}
+		return append(all, host.Notice{
+			Group: "parcel/silent", Text: "The carrier has not told anything new of these parcels for " + silence.String() + ": ask it where they are.",
+			Subjects: quiet.Orders, Count: quiet.Count, Since: quiet.Since,
+		}), nil
+	}
+}
+
+func troubled(ctx context.Context, pool *pgxpool.Pool) ([]host.Notice, error) {
 	var all []host.Notice
 	for _, n := range []struct {
 		state       shipping.Tracking

@@ -36,7 +36,7 @@ func Run(ctx context.Context, cfg Config) error {
 		Callers:    calls.callers(),
 		Publishes:  "shipping.v1",
 		Routes:     routes(following, parcels),
-		Notices:    notices,
+		Notices:    notices(cfg.Tracking.Silence),
 		Components: []run.Component{following.component()},
 		Seed: func(_ context.Context, pool *pgxpool.Pool) error {
 			calls.addresses.pool = pool

@@ -60,24 +60,35 @@ type Trouble struct {
 	Since  time.Time
 }
 
-// InTrouble counts the parcels that came into a state within the last while, by the database's clock, and are in it still.
-func InTrouble(ctx context.Context, pool *pgxpool.Pool, state shipping.Tracking, within time.Duration) (Trouble, error) {
+// Silent counts the parcels of which more is expected and nothing was told for so long.
+func Silent(ctx context.Context, pool *pgxpool.Pool, long time.Duration) (Trouble, error) {
+	return trouble(ctx, pool, "count silent parcels", `
+		WITH parcels AS (
+			SELECT w.order_id, greatest(w.news_at, (SELECT max(noted_at) FROM tracking_history h WHERE h.order_id = w.order_id)) AS at
+			FROM parcel_watch w WHERE w.news_at < clock_timestamp() - $1::interval)
+		SELECT count(*), min(at), coalesce((array_agg(order_id ORDER BY at, order_id))[:20], '{}') FROM parcels
+		WHERE at < clock_timestamp() - $1::interval`, long)
+}
+
+func trouble(ctx context.Context, pool *pgxpool.Pool, what, sql string, args ...any) (Trouble, error) {
 	var t Trouble
 	var since *time.Time
+	if err := pool.QueryRow(ctx, sql, args...).Scan(&t.Count, &since, &t.Orders); err != nil {
+		return t, fmt.Errorf("%s: %w", what, err)
+	}
+	t.Since = orZero(since)
+	return t, nil
+}
+
+// InTrouble counts the parcels that came into a state within the last while, by the database's clock, and are in it still.
+func InTrouble(ctx context.Context, pool *pgxpool.Pool, state shipping.Tracking, within time.Duration) (Trouble, error) {
 	// The list of states is that of the index, so that the history is not read through every time.
-	err := pool.QueryRow(ctx, `
+	return trouble(ctx, pool, "count parcels that are "+string(state), `
 		WITH parcels AS (
 			SELECT h.order_id, min(h.noted_at) AS noted_at FROM tracking_history h JOIN shipment s USING (order_id)
 			WHERE h.status IN ('UNDELIVERABLE', 'LOST', 'RETURNED') AND h.status = $1 AND s.tracking = $1
 			  AND h.noted_at > clock_timestamp() - $2::interval
 			GROUP BY h.order_id)
 		SELECT count(*), min(noted_at), coalesce((array_agg(order_id ORDER BY noted_at, order_id))[:20], '{}') FROM parcels`,
-		string(state), within).Scan(&t.Count, &since, &t.Orders)
-	if err != nil {
-		return t, fmt.Errorf("count parcels that are %s: %w", state, err)
-	}
-	if since != nil {
-		t.Since = since.UTC()
-	}
-	return t, nil
+		string(state), within)
 }

@@ -35,7 +35,7 @@ func saveWatches(b *pg.Batch, rows []flow.Change[string, shipping.Shipment], aft
 		b.Queue("watch parcels", `
 			INSERT INTO parcel_watch (order_id, due_at)
 			SELECT id, clock_timestamp() + $2::interval * (0.75 + random() / 2) FROM unnest($1::text[]) AS id
-			ON CONFLICT (order_id) DO UPDATE SET due_at = EXCLUDED.due_at, attempts = 0`, followed, after)
+			ON CONFLICT (order_id) DO UPDATE SET due_at = EXCLUDED.due_at, attempts = 0, news_at = EXCLUDED.news_at`, followed, after)
 	}
 	if len(ended) > 0 {
 		b.Queue("watch parcels no more", `DELETE FROM parcel_watch WHERE order_id = ANY($1)`, ended)

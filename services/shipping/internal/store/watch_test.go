@@ -320,3 +320,27 @@ func TestInTrouble(t *testing.T) {
 		t.Errorf("returned: %+v, %v", back, err)
 	}
 }
+
+// A parcel is silent when neither its state nor its history has had anything new for long.
+func TestSilent(t *testing.T) {
+	t.Parallel()
+	pool := rig.Database(t, store.Migrate)
+	for _, order := range []string{"fresh", "old", "older", "told"} {
+		becomes(t, pool, on(order, shipping.Dispatched, shipping.TrackDispatched))
+	}
+	becomes(t, pool, on("over", shipping.Delivered, shipping.TrackDelivered))
+	told(t, pool, line("told", "IN_TRANSIT", "c", epoch))
+	if _, err := pool.Exec(t.Context(), `
+		UPDATE parcel_watch SET news_at = clock_timestamp() - CASE order_id WHEN 'older' THEN interval '3 days' ELSE interval '2 days' END
+		WHERE order_id <> 'fresh'`); err != nil {
+		t.Fatal(err)
+	}
+	got, err := store.Silent(t.Context(), pool, 24*time.Hour)
+	if err != nil || got.Count != 2 || !slices.Equal(got.Orders, []string{"older", "old"}) || time.Since(got.Since) < 71*time.Hour {
+		t.Errorf("%+v, %v", got, err)
+	}
+	becomes(t, pool, on("old", shipping.Dispatched, shipping.TrackInVan))
+	if got, err := store.Silent(t.Context(), pool, 24*time.Hour); err != nil || got.Count != 1 || got.Orders[0] != "older" {
+		t.Errorf("after news: %+v, %v", got, err)
+	}
+}
