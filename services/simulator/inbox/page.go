@@ -125,7 +125,9 @@ func (s *Server) getMailPage(w http.ResponseWriter, r *http.Request) {
 	}
 	m := k.whole()
 	p := mailPage{Subject: m.Subject, Facts: []mailFact{
-		{"From", m.From}, {"To", strings.Join(m.To, ", ")}, {"Received", m.ReceivedAt.Format("2006-01-02 15:04:05 MST")},
+		{"From", m.From},
+		{"To", strings.Join(m.To, ", ")},
+		{"Received", m.ReceivedAt.Format("2006-01-02 15:04:05 MST")},
 		{"Message-ID", first(m.Headers["Message-Id"])},
 	}}
 	if m.Deliveries > 1 {
