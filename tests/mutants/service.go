@@ -32,6 +32,24 @@ var serviceMutants = []Mutant{
 		Proof: test("./services/stock", "TestLinesOfOneProductAreSummed"),
 	},
 	{
+		Name: "a member may have the limit in every order", Lines: []string{"26"}, Kind: "P",
+		Rule:  "what a member's orders hold counts against the next one",
+		Edits: []Edit{{"services/stock/limit.go", "x.quantity > sale.MaxPerMember-purchase.Quantity:", "x.quantity > sale.MaxPerMember:"}},
+		Proof: test("./services/stock", "TestMembersAreLimited"),
+	},
+	{
+		Name: "what a member gave back still counts", Lines: []string{"26"}, Kind: "P",
+		Rule:  "the undo gives back what was counted",
+		Edits: []Edit{{"services/stock/limit.go", "	purchase.Quantity -= int64(item.Quantity)\n", ""}},
+		Proof: test("./services/stock", "TestMembersAreLimited"),
+	},
+	{
+		Name: "what members have is read before the product is locked", Lines: []string{"26", "22"}, Kind: "I",
+		Rule:  "whoever counts a member's pieces holds the product's row, and looks after that",
+		Edits: []Edit{{"services/stock/internal/store/product.go", "ORDER BY product_id FOR NO KEY UPDATE`", "ORDER BY product_id`"}},
+		Proof: test("./services/stock/internal/store", "TestMembersInTwoBatchesAtOnce"),
+	},
+	{
 		Name: "a parcel goes to an address that was deleted", Lines: []string{"47"}, Kind: "I",
 		Rule:  "what was looked up is not remembered",
 		Edits: []Edit{{addressBook, "	b.waiting = nil\n", ""}},

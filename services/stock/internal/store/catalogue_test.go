@@ -85,6 +85,25 @@ func TestConcurrentMembersAreLimited(t *testing.T) {
 	}
 }
 
+// Two batches with orders of the same members are on their way when the product is let go: the second one looks
+// again at what the first one counted.
+func TestMembersInTwoBatchesAtOnce(t *testing.T) {
+	t.Parallel()
+	pool := rig.Database(t, store.Migrate)
+	limit(t, pool, "P", 1000, 1)
+	var batches [2][]flow.Input
+	for i := range 20 {
+		batches[i%2] = append(batches[i%2], wants(fmt.Sprint("o", i), fmt.Sprint("u", i/2), "P"))
+	}
+	tangle(t, pool, "P", batches[0], batches[1])
+	var most, taken int
+	err := pool.QueryRow(t.Context(), `
+		SELECT max(n), sum(n) FROM (SELECT count(*) AS n FROM reservation WHERE state = 'TAKEN' GROUP BY user_id) AS u`).Scan(&most, &taken)
+	if err != nil || most != 1 || taken != 10 {
+		t.Errorf("%d sold, %d to one member: %v", taken, most, err)
+	}
+}
+
 // Only what has a limit costs something for it: one statement to look and one to count, whatever the size of the batch.
 func TestLimitCost(t *testing.T) {
 	t.Parallel()
