@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,10 +142,19 @@ func TestSlowReceivers(t *testing.T) {
 	}
 }
 
-// 410 ends it: no further attempt, the webhook is disabled, and says why.
+// 410 ends it: no further attempt, the webhook is disabled, and says why; operators hear of it.
 func TestGone(t *testing.T) {
 	t.Parallel()
-	s := open(t)
+	told := make(chan string, 100)
+	operators := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		told <- string(body)
+	}))
+	t.Cleanup(operators.Close)
+	s := open(t, "OPERATORS_WEBHOOK", operators.URL, "OPERATORS_EVERY", "100ms")
 	r := receive(t, func(w http.ResponseWriter, _ *http.Request, _ int) { w.WriteHeader(http.StatusGone) })
 	id, _ := s.subscribe(r.url, completedType)
 	event := s.Publish("order-1", completed("order-1"))
@@ -156,6 +167,14 @@ func TestGone(t *testing.T) {
 	}
 	for path, body := range map[string]string{"/test": "", "/resend": `{"eventId":"` + event + `"}`, "/recover": `{"since":"2026-01-01T00:00:00Z"}`} {
 		s.ops(409, "POST", "/"+id+path, body)
+	}
+	select {
+	case notice := <-told:
+		if !strings.Contains(notice, "webhook/GONE") || !strings.Contains(notice, id) {
+			t.Errorf("operators were told %s", notice)
+		}
+	case <-time.After(rig.Patience):
+		t.Error("operators were not told")
 	}
 	if e = s.ops(200, "PATCH", "/"+id, `{"enabled":true,"reason":"mended"}`); e.Field("enabled") != "true" || e.Field("disabledReason") != "" {
 		t.Errorf("enabled: %s", e)
