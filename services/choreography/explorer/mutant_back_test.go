@@ -45,6 +45,17 @@ func paymentMutants() []mutant {
 		{name: "payment guesses that an unknown charge took nothing", in: "card", put: func(s *system) {
 			on(s.payment, func(w *payment.World, _ *orderv1.OrderCancelled) { pretend(w, payment.Asking, payment.Failed) })
 		}},
+		{name: "payment guesses that nobody will pay a transfer", in: "transfer", put: func(s *system) {
+			on(s.payment, func(w *payment.World, _ *orderv1.OrderCancelled) { pretend(w, payment.Awaiting, payment.Failed) })
+		}},
+		{name: "payment keeps what a webhook tells while it closes the key", in: "transfer", put: func(s *system) {
+			onValue(s.payment, func(w *payment.World, a payment.Notify) payment.Notify {
+				if p, _ := w.Payments.Get(orderID); p.State == payment.Closing {
+					a.Outcome = payment.KeyVoided
+				}
+				return a
+			})
+		}},
 		{name: "payment takes an unknown outcome for a decline", in: "card", put: func(s *system) {
 			onValue(s.payment, func(_ *payment.World, a payment.Charged) payment.Charged {
 				if a.Outcome == payment.ChargeIsUnknown {

@@ -42,7 +42,7 @@ var (
 	ErrRejected = errors.New("rejected by the provider")
 )
 
-// ErrSignature: a webhook is not the provider's, or is too old or too new.
+// ErrSignature says that a webhook is not the provider's, or is too old or too new.
 var ErrSignature = errors.New("webhook signature")
 
 // State is what a provider knows of a charge.

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -10,11 +11,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"github.com/quadrille-io/quadrille/pkg/engine"
 	"github.com/quadrille-io/quadrille/pkg/fault"
 	"github.com/quadrille-io/quadrille/pkg/host"
 	"github.com/quadrille-io/quadrille/pkg/web"
 	"github.com/quadrille-io/quadrille/services/payment"
 	"github.com/quadrille-io/quadrille/services/payment/internal/store"
+	"github.com/quadrille-io/quadrille/services/payment/provider"
 )
 
 // edge is payment's HTTP.
@@ -196,4 +199,105 @@ func ownView(p payment.Payment) ownPaymentView {
 		v.Status = "PENDING"
 	}
 	return v
+}
+
+func (d *desk) routes(e *echo.Echo, h *host.Host[payment.World]) {
+	d.host.Store(h)
+	routes(e, h)
+	h.Registerer.MustRegister(d.compare.differences, d.compare.success)
+	d.compare.routes(e, h)
+	// No token: the provider's own scheme says who calls.
+	e.POST("/webhooks/payments/:provider", d.webhook)
+}
+
+// webhook takes what the provider has to say of a charge. It is a hint: what became of the charge is asked of
+// the provider, so that webhooks may come late, repeated, in any order, and, from a provider that signs none,
+// from anybody. The id of the webhook is the command's key, so the same one again has the first one's answer.
+//
+// An order nobody knows is answered 404 before there is a command: a kept answer would be given again when the
+// provider tries later, and by then the payment may be known. What needs no command is acknowledged, or it
+// would be sent for ever.
+func (d *desk) webhook(c echo.Context) error {
+	from, h := d.caller.provider, d.host.Load()
+	if c.Param("provider") != from.Name() {
+		return fault.NotFound()
+	}
+	body, err := web.Body(c)
+	if err != nil {
+		return err
+	}
+	notice, err := from.VerifyWebhook(c.Request().Header, body, time.Now())
+	switch {
+	case errors.Is(err, provider.ErrSignature):
+		return fault.Of(fault.CodeInvalidSignature, "")
+	case err != nil:
+		return fault.Invalid(fault.FieldError{Code: fault.CodeInvalidField, Detail: "The webhook is not understood."})
+	case notice.OrderID == "" || uuid.Validate(notice.OrderID) != nil || !web.UsableKey(notice.ID):
+		return c.NoContent(http.StatusNoContent)
+	}
+	ctx := c.Request().Context()
+	p, found, err := store.Payment(ctx, h.Pool, notice.OrderID)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return fault.NotFound()
+	case !p.State.Open():
+		return c.NoContent(http.StatusNoContent)
+	}
+	command, final, err := d.caller.look(ctx, p)
+	if err != nil {
+		h.Log.WarnContext(ctx, "the provider does not say what its webhook is about", "provider", from.Name(), "order", p.OrderID, "error", err)
+		return fault.Unavailable(fault.CodeServiceUnavailable, "The provider does not confirm it at the moment.", time.Second)
+	}
+	if !final {
+		return c.NoContent(http.StatusNoContent)
+	}
+	return h.Do(c, engine.Request{Member: "webhook/" + from.Name(), Key: notice.ID, Command: command}, "")
+}
+
+func (r *reconciler) routes(e *echo.Echo, h *host.Host[payment.World]) {
+	member, operator := web.Auth(h.Verifier), web.RequireRole(web.RoleOperator)
+	e.GET("/ops/v1/payments/reconciliations", r.list, member, operator)
+	e.POST("/ops/v1/payments/reconciliations", r.start, member, operator)
+}
+
+func (r *reconciler) list(c echo.Context) error {
+	all, err := store.Reconciliations(c.Request().Context(), r.desk.host.Load().Pool)
+	if err != nil {
+		return err
+	}
+	if all == nil {
+		all = []store.Reconciliation{}
+	}
+	return c.JSON(http.StatusOK, map[string]any{"data": all})
+}
+
+// reconcileRequest is POST /ops/v1/payments/reconciliations.
+type reconcileRequest struct {
+	Day    string `json:"day"`
+	Reason string `json:"reason"`
+}
+
+func (r *reconciler) start(c echo.Context) error {
+	var request reconcileRequest
+	if err := web.Decode(c, &request); err != nil {
+		return err
+	}
+	var bad web.Fields
+	day, err := time.Parse(dayFormat, request.Day)
+	blank := strings.TrimSpace(request.Reason) == ""
+	bad.Missing("/day", request.Day == "")
+	bad.Invalid("/day", request.Day != "" && (err != nil || time.Now().Before(day)), "A day in UTC that has begun, like 2026-01-31.")
+	bad.Missing("/reason", blank)
+	bad.Invalid("/reason", !blank && !web.Printable(request.Reason, longestReason), "At most 500 characters, and no control characters.")
+	if err := bad.Err(); err != nil {
+		return err
+	}
+	select {
+	case r.wanted <- day:
+		return c.NoContent(http.StatusAccepted)
+	default:
+		return fault.Conflict(fault.CodeConflict, "A comparison is running.")
+	}
 }

@@ -4,18 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"strings"
 	"time"
 
-	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/quadrille-io/quadrille/pkg/engine"
-	"github.com/quadrille-io/quadrille/pkg/fault"
 	"github.com/quadrille-io/quadrille/pkg/flow"
 	"github.com/quadrille-io/quadrille/pkg/host"
-	"github.com/quadrille-io/quadrille/pkg/web"
 	"github.com/quadrille-io/quadrille/services/payment"
 	"github.com/quadrille-io/quadrille/services/payment/internal/store"
 	"github.com/quadrille-io/quadrille/services/payment/provider"
@@ -55,52 +50,6 @@ func newReconciler(d *desk) *reconciler {
 			Name: "quadrille_payment_reconciliation_last_success_timestamp_seconds",
 			Help: "When this replica last compared a whole day with the payment provider's list.",
 		}),
-	}
-}
-
-func (r *reconciler) routes(e *echo.Echo, h *host.Host[payment.World]) {
-	member, operator := web.Auth(h.Verifier), web.RequireRole(web.RoleOperator)
-	e.GET("/ops/v1/payments/reconciliations", r.list, member, operator)
-	e.POST("/ops/v1/payments/reconciliations", r.start, member, operator)
-}
-
-func (r *reconciler) list(c echo.Context) error {
-	all, err := store.Reconciliations(c.Request().Context(), r.desk.host.Load().Pool)
-	if err != nil {
-		return err
-	}
-	if all == nil {
-		all = []store.Reconciliation{}
-	}
-	return c.JSON(http.StatusOK, map[string]any{"data": all})
-}
-
-// reconcileRequest is POST /ops/v1/payments/reconciliations.
-type reconcileRequest struct {
-	Day    string `json:"day"`
-	Reason string `json:"reason"`
-}
-
-func (r *reconciler) start(c echo.Context) error {
-	var request reconcileRequest
-	if err := web.Decode(c, &request); err != nil {
-		return err
-	}
-	var bad web.Fields
-	day, err := time.Parse(dayFormat, request.Day)
-	blank := strings.TrimSpace(request.Reason) == ""
-	bad.Missing("/day", request.Day == "")
-	bad.Invalid("/day", request.Day != "" && (err != nil || time.Now().Before(day)), "A day in UTC that has begun, like 2026-01-31.")
-	bad.Missing("/reason", blank)
-	bad.Invalid("/reason", !blank && !web.Printable(request.Reason, longestReason), "At most 500 characters, and no control characters.")
-	if err := bad.Err(); err != nil {
-		return err
-	}
-	select {
-	case r.wanted <- day:
-		return c.NoContent(http.StatusAccepted)
-	default:
-		return fault.Conflict(fault.CodeConflict, "A comparison is running.")
 	}
 }
 

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/quadrille-io/quadrille/pkg/host"
 	"github.com/quadrille-io/quadrille/pkg/run"
 	"github.com/quadrille-io/quadrille/services/payment"
@@ -40,7 +38,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	calls := &caller{provider: from, defaultToken: token}
 	desk := &desk{caller: calls, poll: cfg.TransferPoll}
-	compare := newReconciler(desk)
+	desk.compare = newReconciler(desk)
 	return host.Run(ctx, cfg.Config, host.Parts[payment.World]{
 		Definition: payment.Topology,
 		Store:      store.Store{},
@@ -48,12 +46,8 @@ func Run(ctx context.Context, cfg Config) error {
 		Books:      store.Books(),
 		Callers:    calls.callers(),
 		Publishes:  "payment.v1",
-		Routes: func(e *echo.Echo, h *host.Host[payment.World]) {
-			h.Registerer.MustRegister(compare.differences, compare.success)
-			desk.routes(e, h)
-			compare.routes(e, h)
-		},
+		Routes:     desk.routes,
 		Notices:    notices,
-		Components: []run.Component{{Name: "transfers", Run: desk.watch}, {Name: "reconciliation", Run: compare.run}},
+		Components: []run.Component{{Name: "transfers", Run: desk.watch}, {Name: "reconciliation", Run: desk.compare.run}},
 	})
 }

@@ -2,19 +2,12 @@ package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/labstack/echo/v4"
-
 	"github.com/quadrille-io/quadrille/pkg/engine"
-	"github.com/quadrille-io/quadrille/pkg/fault"
 	"github.com/quadrille-io/quadrille/pkg/host"
-	"github.com/quadrille-io/quadrille/pkg/web"
 	"github.com/quadrille-io/quadrille/services/payment"
 	"github.com/quadrille-io/quadrille/services/payment/internal/store"
 	"github.com/quadrille-io/quadrille/services/payment/provider"
@@ -23,63 +16,11 @@ import (
 // desk is where the provider's word comes in that nobody asked for: webhooks, and the poll that stands in for a
 // lost one.
 type desk struct {
-	caller *caller
-	poll   time.Duration
+	caller  *caller
+	poll    time.Duration
+	compare *reconciler
 	// host stands once the edge does.
 	host atomic.Pointer[host.Host[payment.World]]
-}
-
-func (d *desk) routes(e *echo.Echo, h *host.Host[payment.World]) {
-	d.host.Store(h)
-	routes(e, h)
-	// No token: the provider's own scheme says who calls.
-	e.POST("/webhooks/payments/:provider", d.webhook)
-}
-
-// webhook takes what the provider has to say of a charge. It is a hint: what became of the charge is asked of
-// the provider, so that webhooks may come late, repeated, in any order, and, from a provider that signs none,
-// from anybody. The id of the webhook is the command's key, so the same one again has the first one's answer.
-//
-// An order nobody knows is answered 404 before there is a command: a kept answer would be given again when the
-// provider tries later, and by then the payment may be known. What needs no command is acknowledged, or it
-// would be sent for ever.
-func (d *desk) webhook(c echo.Context) error {
-	from, h := d.caller.provider, d.host.Load()
-	if c.Param("provider") != from.Name() {
-		return fault.NotFound()
-	}
-	body, err := web.Body(c)
-	if err != nil {
-		return err
-	}
-	notice, err := from.VerifyWebhook(c.Request().Header, body, time.Now())
-	switch {
-	case errors.Is(err, provider.ErrSignature):
-		return fault.Of(fault.CodeInvalidSignature, "")
-	case err != nil:
-		return fault.Invalid(fault.FieldError{Code: fault.CodeInvalidField, Detail: "The webhook is not understood."})
-	case notice.OrderID == "" || uuid.Validate(notice.OrderID) != nil || !web.UsableKey(notice.ID):
-		return c.NoContent(http.StatusNoContent)
-	}
-	ctx := c.Request().Context()
-	p, found, err := store.Payment(ctx, h.Pool, notice.OrderID)
-	switch {
-	case err != nil:
-		return err
-	case !found:
-		return fault.NotFound()
-	case !p.State.Open():
-		return c.NoContent(http.StatusNoContent)
-	}
-	command, final, err := d.caller.look(ctx, p)
-	if err != nil {
-		h.Log.WarnContext(ctx, "the provider does not say what its webhook is about", "provider", from.Name(), "order", p.OrderID, "error", err)
-		return fault.Unavailable(fault.CodeServiceUnavailable, "The provider does not confirm it at the moment.", time.Second)
-	}
-	if !final {
-		return c.NoContent(http.StatusNoContent)
-	}
-	return h.Do(c, engine.Request{Member: "webhook/" + from.Name(), Key: notice.ID, Command: command}, "")
 }
 
 // look asks the provider what has become of a payment's charge; false: nothing yet.
