@@ -23,6 +23,8 @@ const (
 	longestTick = 5 * time.Second
 	// postponed is when a carrier that cannot be reached, or has had enough questions, is asked again.
 	postponed = time.Minute
+	// tendEvery is how often the list of parcels is held against the shipments: after every deployment at least.
+	tendEvery = time.Hour
 	// perWorker is how many parcels are claimed at once for each that is asked about at the same time.
 	perWorker = 8
 	// renewBefore its end a callback is registered again: half its time, so that a day of failures loses none.
@@ -71,7 +73,12 @@ func (f *follower) lookAfter() time.Duration {
 // run goes round until ctx ends. An error is the database's; the next round tries again.
 func (f *follower) run(ctx context.Context) error {
 	tick := min(longestTick, max(f.least/2, 10*time.Millisecond))
+	tended := time.Time{}
 	for ctx.Err() == nil {
+		if time.Since(tended) > tendEvery {
+			f.tend(ctx)
+			tended = time.Now()
+		}
 		again, err := f.round(ctx)
 		if err != nil && ctx.Err() == nil {
 			f.host.Log.WarnContext(ctx, "parcels were not asked about", "error", err)
@@ -88,6 +95,16 @@ func (f *follower) run(ctx context.Context) error {
 		timer.Stop()
 	}
 	return nil
+}
+
+// tend corrects the list of parcels that are asked about.
+func (f *follower) tend(ctx context.Context) {
+	switch n, err := store.Tend(ctx, f.host.Pool); {
+	case err != nil && ctx.Err() == nil:
+		f.host.Log.WarnContext(ctx, "the list of watched parcels was not looked through", "error", err)
+	case n > 0:
+		f.host.Log.InfoContext(ctx, "the list of watched parcels was corrected", "rows", n)
+	}
 }
 
 // tally is what became of a round's parcels.

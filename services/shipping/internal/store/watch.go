@@ -42,6 +42,30 @@ func saveWatches(b *pg.Batch, rows []flow.Change[string, shipping.Shipment], aft
 	}
 }
 
+// followed is [shipping.Shipment.Followed] of the row s.
+const followed = `(s.state IN ('PREPARED', 'STOPPING') OR s.state = 'DISPATCHED' AND s.tracking NOT IN ('LOST', 'RETURNED'))`
+
+// Tend makes the list of watched parcels what the shipments say it should be, and returns how many rows it lacked or had
+// too many. There are none but those that replicas of an earlier release left, who know of no list, while they were being
+// replaced. A row that a decision has locked at the moment is the decision's to see to.
+func Tend(ctx context.Context, pool *pgxpool.Pool) (int64, error) {
+	over, err := pool.Exec(ctx, `
+		DELETE FROM parcel_watch WHERE order_id IN (
+			SELECT w.order_id FROM parcel_watch w JOIN shipment s USING (order_id) WHERE NOT `+followed+` FOR UPDATE OF w SKIP LOCKED)`)
+	if err != nil {
+		return 0, fmt.Errorf("take parcels off the list that are not watched any more: %w", err)
+	}
+	lacking, err := pool.Exec(ctx, `
+		INSERT INTO parcel_watch (order_id, due_at)
+		SELECT s.order_id, clock_timestamp() + $1::interval * random() FROM shipment s
+		WHERE `+followed+` AND NOT EXISTS (SELECT FROM parcel_watch w WHERE w.order_id = s.order_id)
+		ON CONFLICT DO NOTHING`, lookAfter)
+	if err != nil {
+		return over.RowsAffected(), fmt.Errorf("put parcels on the list that are not watched yet: %w", err)
+	}
+	return over.RowsAffected() + lacking.RowsAffected(), nil
+}
+
 // Claimed is a parcel that the carrier is to be asked about.
 type Claimed struct {
 	OrderID, Carrier, BookingID, TrackingNumber string

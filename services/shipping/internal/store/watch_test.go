@@ -344,3 +344,40 @@ func TestSilent(t *testing.T) {
 		t.Errorf("after news: %+v, %v", got, err)
 	}
 }
+
+// What a replica of an earlier release left behind is put right: the list is what the shipments say.
+func TestTend(t *testing.T) {
+	t.Parallel()
+	pool := rig.Database(t, store.Migrate)
+	want := map[string]bool{}
+	for _, s := range []shipping.Shipment{
+		on("prepared", shipping.Prepared, shipping.TrackBooked), on("stopping", shipping.Stopping, shipping.TrackBooked),
+		on("gone", shipping.Dispatched, shipping.TrackDispatched), on("held", shipping.Dispatched, shipping.TrackInTrouble),
+		on("lost", shipping.Dispatched, shipping.TrackLost), on("back", shipping.Dispatched, shipping.TrackSentBack),
+		on("here", shipping.Delivered, shipping.TrackDelivered), on("cancelled", shipping.Cancelled, shipping.TrackBooked),
+	} {
+		becomes(t, pool, s)
+		want[s.OrderID] = s.Followed()
+	}
+	tend := func(rows int64) {
+		t.Helper()
+		if n, err := store.Tend(t.Context(), pool); err != nil || n != rows {
+			t.Errorf("%d rows, %v, want %d", n, err, rows)
+		}
+	}
+	tend(0)
+	if _, err := pool.Exec(t.Context(), `
+		WITH old AS (DELETE FROM parcel_watch WHERE order_id <> 'held')
+		INSERT INTO parcel_watch (order_id, due_at) VALUES ('lost', now()), ('back', now()), ('here', now()), ('cancelled', now())`); err != nil {
+		t.Fatal(err)
+	}
+	tend(7)
+	tend(0)
+	elapse(t, pool)
+	got := claim(t, pool, 100)
+	for order, watched := range want {
+		if slices.Contains(got, order) != watched {
+			t.Errorf("%s: watched %v", order, !watched)
+		}
+	}
+}
