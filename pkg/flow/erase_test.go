@@ -45,7 +45,7 @@ func TestErase(t *testing.T) {
 		t.Errorf("an event as it is: %+v, %v", out, err)
 	}
 	out, err = erasing().Decide(&shelf{}, restocking(flow.Erase(&stockv1.StockRestocked{ProductId: "p"})))
-	refused(t, out, err, "erased a subject of quadrille.stock.v1.StockRestocked, which it does not declare")
+	_ = refused(t, out, err, "erased a subject of quadrille.stock.v1.StockRestocked, which it does not declare")
 }
 
 func TestErasedIsAnInputOfItsOwn(t *testing.T) {

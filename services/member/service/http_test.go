@@ -8,11 +8,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/quadrille-io/quadrille/pkg/testkit"
 	"github.com/quadrille-io/quadrille/services/internal/rig"
-	"github.com/quadrille-io/quadrille/services/member/service"
 )
 
 const (
@@ -56,7 +54,7 @@ func TestLifeOfAMember(t *testing.T) {
 	if work.Field("default") != "true" || work.Field("line2") != "Suite 5" {
 		t.Errorf("added: %s", work)
 	}
-	if list := s.expect(200, token, http.MethodGet, books, ""); len(list.Data()) != 2 || list.More() || list.Data()[0]["default"] != false || list.Data()[1]["default"] != true {
+	if list := s.expect(200, token, http.MethodGet, books, ""); len(list.Data()) != 2 || list.More() || fmt.Sprint(list.Data()[0]["default"], list.Data()[1]["default"]) != "false true" {
 		t.Errorf("book: %s", list)
 	}
 	if a := s.expect(200, token, http.MethodPatch, books+"/"+home, `{"default":true,"city":"Ulsan"}`); a.Field("default") != "true" || a.Field("city") != "Ulsan" || a.Field("line1") != "2 Example-ro" {
@@ -72,7 +70,10 @@ func TestLifeOfAMember(t *testing.T) {
 		t.Errorf("erased by %+v", e)
 	}
 	for _, gone := range []struct{ method, path, body string }{
-		{http.MethodGet, me, ""}, {http.MethodPatch, me, `{"name":"x"}`}, {http.MethodDelete, me, ""}, {http.MethodGet, books, ""},
+		{http.MethodGet, me, ""},
+		{http.MethodPatch, me, `{"name":"x"}`},
+		{http.MethodDelete, me, ""},
+		{http.MethodGet, books, ""},
 		{http.MethodPost, books, fmt.Sprintf(address, "")},
 	} {
 		s.expect(404, token, gone.method, gone.path, gone.body)
@@ -117,10 +118,15 @@ func TestPrincipals(t *testing.T) {
 		method, path, body string
 		kim                int
 	}{
-		{http.MethodGet, me, "", 200}, {http.MethodPatch, me, `{"phone":"02-1"}`, 200}, {http.MethodGet, books, "", 200},
-		{http.MethodPost, books, book, 201}, {http.MethodPatch, books + "/k1", `{"city":"Ulsan"}`, 200},
-		{http.MethodPatch, books + "/none", `{"city":"Ulsan"}`, 404}, {http.MethodDelete, books + "/none", "", 404},
-		{http.MethodDelete, books + "/k1", "", 204}, {http.MethodDelete, me, "", 204},
+		{http.MethodGet, me, "", 200},
+		{http.MethodPatch, me, `{"phone":"02-1"}`, 200},
+		{http.MethodGet, books, "", 200},
+		{http.MethodPost, books, book, 201},
+		{http.MethodPatch, books + "/k1", `{"city":"Ulsan"}`, 200},
+		{http.MethodPatch, books + "/none", `{"city":"Ulsan"}`, 404},
+		{http.MethodDelete, books + "/none", "", 404},
+		{http.MethodDelete, books + "/k1", "", 204},
+		{http.MethodDelete, me, "", 204},
 	} {
 		for _, who := range slices.Sorted(maps.Keys(tokens)) {
 			want := map[string]int{"nobody": 401, "forged": 401, "stranger": 404, "operator": 404, "kim": c.kim}[who]
@@ -311,7 +317,7 @@ func TestDefaultsAtOnce(t *testing.T) {
 	defaults := 0
 	list := s.expect(200, lee, http.MethodGet, books, "").Data()
 	for _, a := range list {
-		if a["default"] == true {
+		if isDefault, _ := a["default"].(bool); isDefault {
 			defaults++
 		}
 	}
@@ -374,28 +380,4 @@ func TestIdentityProvider(t *testing.T) {
 	}
 	s.expect(204, token, http.MethodDelete, me, "")
 	s.expect(404, token, http.MethodPatch, me, `{"name":"New","email":"new@shop.example"}`)
-}
-
-func TestConfigIsChecked(t *testing.T) {
-	t.Parallel()
-	for name, spoil := range map[string]func(*service.Config){
-		"SESSION_ISSUER":   func(c *service.Config) { c.SessionKeyFile, c.SessionIssuer = "key", "other" },
-		"SESSION_AUDIENCE": func(c *service.Config) { c.SessionKeyFile, c.SessionAudience = "key", "other" },
-		"SESSION_TTL":      func(c *service.Config) { c.SessionTTL = 0 },
-		"MAX_ADDRESSES":    func(c *service.Config) { c.MaxAddresses = 0 },
-		"DEFAULT_LANGUAGE": func(c *service.Config) { c.DefaultLanguage = "Korean!" },
-	} {
-		c := service.Config{
-			SessionIssuer: "i", SessionAudience: "a", SessionTTL: time.Hour, LoginTries: 1, LoginTriesAddress: 1,
-			LoginWindow: time.Minute, HashSlots: 1, HashPatience: time.Second, MaxAddresses: 1, DefaultLanguage: "en",
-		}
-		c.Auth.Issuers, c.Auth.Audiences = []string{"i"}, []string{"a"}
-		if err := c.Validate(); err != nil {
-			t.Fatalf("%s: %v before", name, err)
-		}
-		spoil(&c)
-		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
 }
