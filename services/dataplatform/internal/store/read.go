@@ -89,6 +89,34 @@ func Replays(ctx context.Context, q Querier, limit int) ([]ReplayState, error) {
 	return states, nil
 }
 
+// Stuck is a replay whose batch was sent in vain.
+type Stuck struct {
+	ReplayID  string
+	Since     time.Time
+	LastError string
+}
+
+// StuckReplays lists the replays whose batch was cut longer than behind ago and sent in vain at least so often, oldest
+// first.
+func StuckReplays(ctx context.Context, q Querier, behind time.Duration, attempts int) ([]Stuck, error) {
+	rows, err := q.Query(ctx, `
+		SELECT s.id::text, b.cut_at, b.last_error FROM batch b JOIN stream s ON s.id = b.stream
+		WHERE b.sent_at IS NULL AND s.up_to IS NOT NULL AND b.attempts >= $2 AND b.cut_at < clock_timestamp() - $1::interval
+		ORDER BY b.cut_at, s.id`, behind, attempts)
+	if err != nil {
+		return nil, fmt.Errorf("list stuck replays: %w", err)
+	}
+	stuck, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s Stuck, err error) {
+		err = row.Scan(&s.ReplayID, &s.Since, &s.LastError)
+		s.Since = s.Since.UTC()
+		return s, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list stuck replays: %w", err)
+	}
+	return stuck, nil
+}
+
 // Watermark is ReadWatermark over the exporter's connection.
 func (e *Exporter) Watermark(ctx context.Context) (Watermark, error) {
 	return ReadWatermark(ctx, e.conn)

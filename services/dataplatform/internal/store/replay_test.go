@@ -93,6 +93,35 @@ func TestReplayIsBounded(t *testing.T) {
 	}
 }
 
+// A replay that the platform does not take is told of, once it was tried often and long enough; one that goes on is not.
+func TestStuckReplays(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	s.keep(facts(2, noon)...)
+	e := s.exporter()
+	s.sendAll(e, store.Live, large)
+	id, _ := s.replay(noon)
+	c := s.cut(e, id, large)
+	told := func(behind time.Duration, want ...string) {
+		t.Helper()
+		stuck, err := store.StuckReplays(t.Context(), s.pool, behind, 2)
+		var got []string
+		for _, r := range stuck {
+			got = append(got, r.ReplayID+" "+r.LastError)
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%v, %v: want %v", got, err, want)
+		}
+	}
+	s.must(e.Failed(t.Context(), c, "once"))
+	told(0)
+	s.must(e.Failed(t.Context(), c, "twice"))
+	told(0, id.String()+" twice")
+	told(time.Hour)
+	s.must(e.Sent(t.Context(), c))
+	told(0)
+}
+
 // A day goes when all of it is exported and no open replay needs it; then it cannot be asked for any more.
 func TestDaysGo(t *testing.T) {
 	t.Parallel()
