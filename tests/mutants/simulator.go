@@ -157,7 +157,7 @@ var simulatorMutants = []Mutant{
 	{
 		Name: "payment leaves no tombstone", Lines: []string{"25", "33"}, Kind: "S",
 		Rule:  "who is told to undo what was not done refuses it from then on",
-		Edits: []Edit{{realPaymentPayment, "		w.Call(flow.Call{Subject: p.OrderID, Kind: CallRefund, Body: refundCall(p)})\n	}\n	put(w, p, m)\n", "		w.Call(flow.Call{Subject: p.OrderID, Kind: CallRefund, Body: refundCall(p)})\n	}\n	if p.PaymentID != \"\" {\n		put(w, p, m)\n	}\n"}},
+		Edits: []Edit{{realPaymentPayment, "		w.Call(flow.Call{Subject: p.OrderID, Kind: CallRefund, Body: p.RefundCall()})\n	}\n	put(w, p, m)\n", "		w.Call(flow.Call{Subject: p.OrderID, Kind: CallRefund, Body: p.RefundCall()})\n	}\n	if p.PaymentID != \"\" {\n		put(w, p, m)\n	}\n"}},
 		Proof: seeds(300),
 	},
 	{
@@ -205,9 +205,21 @@ var simulatorMutants = []Mutant{
 	},
 	// 29 and 30: charges.
 	{
+		Name: "a transfer nobody has paid is not closed", Lines: []string{"29"}, Kind: "S",
+		Rule:  "an account that money may be on its way into is closed at the provider before the undo goes on",
+		Edits: []Edit{{realPaymentPayment, "	case Voiding, Awaiting:\n", "	case Voiding:\n"}},
+		Proof: seeds(200),
+	},
+	{
+		Name: "a webhook that overtakes the cancel is not given back", Lines: []string{"31"}, Kind: "S",
+		Rule:  "a webhook and a synchronous answer are one transition",
+		Edits: []Edit{{"services/payment/notify.go", "cancel(w, p, c.Outcome == Captured, m)", "cancel(w, p, false, m)"}},
+		Proof: test("./services/payment", "TestEveryStateMeetsEveryInput"),
+	},
+	{
 		Name: "a charge of unknown outcome counts as failed", Lines: []string{"29"}, Kind: "S",
 		Rule:  "an unknown outcome is asked for",
-		Edits: []Edit{{realPaymentAnswer, "		return complete(w, p, a.ChargeID, m)\n	case Declined, KeyVoided:\n		return fail(w, p, declineWord(a.Reason), m)\n	}\n	p.State = Asking\n", "		return complete(w, p, a.ChargeID, m)\n	case Declined, KeyVoided, ChargeIsUnknown:\n		return fail(w, p, declineWord(a.Reason), m)\n	}\n	p.State = Asking\n"}},
+		Edits: []Edit{{realPaymentAnswer, "		return complete(w, p, a.ChargeID, m)\n	case Declined, KeyVoided:\n		return fail(w, p, declineWord(a.Reason), m)\n	case ChargePending:\n		return await(w, p, a.Account, m)\n	}\n	p.State = Asking\n", "		return complete(w, p, a.ChargeID, m)\n	case Declined, KeyVoided, ChargeIsUnknown:\n		return fail(w, p, declineWord(a.Reason), m)\n	case ChargePending:\n		return await(w, p, a.Account, m)\n	}\n	p.State = Asking\n"}},
 		Proof: seeds(200),
 	},
 	{
@@ -290,13 +302,13 @@ var simulatorMutants = []Mutant{
 	{
 		Name: "a refund of unknown outcome is nobody's", Lines: []string{"34"}, Kind: "S",
 		Rule:  "a refund is asked for until it is settled",
-		Edits: []Edit{{realPaymentAnswer, "	w.Call(flow.Call{Subject: p.OrderID, Kind: CallAskRefund, Body: refundCall(p)})\n", ""}},
+		Edits: []Edit{{realPaymentAnswer, "	w.Call(flow.Call{Subject: p.OrderID, Kind: CallAskRefund, Body: p.RefundCall()})\n", ""}},
 		Proof: seeds(500),
 	},
 	{
 		Name: "a charge that the provider does not know counts as failed", Lines: []string{"34a"}, Kind: "S",
 		Rule:  "an unknown key is voided before it counts as failed",
-		Edits: []Edit{{realPaymentAnswer, "		return fail(w, p, declineWord(a.Reason), m)\n	}\n	p.State = Voiding\n", "		return fail(w, p, declineWord(a.Reason), m)\n	case ChargeNotFound:\n		return fail(w, p, FailNotCharged, m)\n	}\n	p.State = Voiding\n"}},
+		Edits: []Edit{{realPaymentAnswer, "		return await(w, p, a.Account, m)\n	}\n	p.State = Voiding\n", "		return await(w, p, a.Account, m)\n	case ChargeNotFound:\n		return fail(w, p, FailNotCharged, m)\n	}\n	p.State = Voiding\n"}},
 		Proof: seeds(500),
 	},
 	{
