@@ -124,6 +124,8 @@ func ofOrder(tail string) func(*site) string {
 	return func(s *site) string { return "/api/v1/orders/" + s.order + tail }
 }
 
+func ofCart(s *site) string { return "/api/v1/cart/items/" + s.product }
+
 func ofWebhook(tail string) func(*site) string {
 	return func(s *site) string { return "/ops/v1/webhooks/" + s.webhook + tail }
 }
@@ -154,6 +156,10 @@ var doors = map[string]door{
 	"POST /api/v1/orders/{orderId}/cancel":          {ownerOrOffice, "order", ofOrder("/cancel"), func(*site) fields { return fields{"reason": "matrix"} }, 0},
 	"GET /api/v1/orders/{orderId}/events":           {ownerOrOffice, "", ofOrder("/events"), without, 0},
 	"GET /api/v1/orders/{orderId}/shipment":         {ownerOrOffice, "shipping", ofOrder("/shipment"), without, 0},
+	"GET /api/v1/cart":                              {members, "order", fixed("/api/v1/cart"), without, 0},
+	"PUT /api/v1/cart/items/{productId}":            {members, "order", ofCart, s0(fields{"quantity": 1}), 0},
+	"DELETE /api/v1/cart/items/{productId}":         {members, "order", ofCart, without, 0},
+	"POST /api/v1/cart/order":                       {members, "order", fixed("/api/v1/cart/order"), s0(fields{"paymentAmount": 1, "paymentType": "CREDIT"}), http.StatusUnprocessableEntity},
 	"GET /api/v1/products":                          {public, "stock", fixed("/api/v1/products"), without, 0},
 	"GET /api/v1/products/{productId}":              {public, "stock", func(s *site) string { return "/api/v1/products/" + s.product }, without, 0},
 	"GET /api/v1/coupons":                           {members, "coupon", fixed("/api/v1/coupons"), without, 0},
@@ -161,6 +167,23 @@ var doors = map[string]door{
 	"GET /api/v1/points":                            {members, "payment", fixed("/api/v1/points"), without, 0},
 	"POST /webhooks/payments/{provider}":            {signed, "payment", fixed("/webhooks/payments/simulator"), s0(fields{"id": "x"}), http.StatusNotFound}, // no provider sends any yet
 	"POST /webhooks/shipping/{carrier}":             {signed, "shipping", fixed("/webhooks/shipping/simulator"), s0(fields{"id": "x"}), http.StatusUnauthorized},
+
+	"POST /api/v1/members": {public, "member", fixed("/api/v1/members"), func(*site) fields {
+		return fields{"email": uuid.NewString() + "@shop.example", "password": uuid.NewString(), "name": "New"}
+	}, 0},
+	"POST /api/v1/sessions": {public, "member", fixed("/api/v1/sessions"), s0(fields{
+		"email": local.Member(local.Customer, "", "").GetEmail(), "password": local.Password,
+	}), 0},
+	"GET /api/v1/members/me":   {members, "member", fixed("/api/v1/members/me"), without, 0},
+	"PATCH /api/v1/members/me": {members, "member", fixed("/api/v1/members/me"), s0(fields{"language": "en"}), 0},
+	// It would erase the principals; so it is asked for what it refuses to whom it lets in.
+	"DELETE /api/v1/members/me":        {members, "member", fixed("/api/v1/members/me"), s0(fields{"reason": "matrix"}), http.StatusBadRequest},
+	"GET /api/v1/members/me/addresses": {members, "member", fixed("/api/v1/members/me/addresses"), without, 0},
+	"POST /api/v1/members/me/addresses": {members, "member", fixed("/api/v1/members/me/addresses"), s0(fields{
+		"name": "New", "phone": "02-000-0000", "line1": "1 Road", "city": "Seoul", "postalCode": "04524", "country": "KR",
+	}), 0},
+	"PATCH /api/v1/members/me/addresses/{addressId}":  {members, "member", fixed("/api/v1/members/me/addresses/none"), s0(fields{"city": "Seoul"}), http.StatusNotFound},
+	"DELETE /api/v1/members/me/addresses/{addressId}": {members, "member", fixed("/api/v1/members/me/addresses/none"), without, http.StatusNotFound},
 
 	"GET /ops/v1/orders":                              {office, "order", fixed("/ops/v1/orders"), without, 0},
 	"POST /ops/v1/products":                           {office, "stock", fixed("/ops/v1/products"), (*site).newProduct, 0},

@@ -217,6 +217,9 @@ func (e *edge) mayChange(c echo.Context, r changeRequest) (hash *string, err err
 }
 
 func (e *edge) erase(c echo.Context) error {
+	if err := nothing(c); err != nil {
+		return err
+	}
 	return e.host.Command(c, nil, member.Erase{MemberID: web.Caller(c).Subject}, "")
 }
 
@@ -355,5 +358,14 @@ func (e *edge) answerAddress(c echo.Context, r engine.Request, status int) error
 }
 
 func (e *edge) removeAddress(c echo.Context) error {
+	if err := nothing(c); err != nil {
+		return err
+	}
 	return e.host.Command(c, nil, member.RemoveAddress{MemberID: web.Caller(c).Subject, AddressID: c.Param("addressId")}, "")
+}
+
+// nothing refuses a body: whoever sends one means something that is not done.
+func nothing(c echo.Context) error {
+	var body struct{}
+	return web.DecodeOptional(c, &body)
 }
