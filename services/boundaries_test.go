@@ -68,7 +68,7 @@ func TestNoServiceImportsAnother(t *testing.T) {
 // deciding lists what a deciding package may import: values in, values out. No clock, no I/O: that is
 // what lets the same functions run in production, in the explorer and in the simulator.
 var deciding = []string{
-	"bytes", "cmp", "crypto/sha256", "encoding/hex", "encoding/json", "errors", "fmt", "iter", "maps", "math", "math/bits", "slices", "sort", "strconv", "strings", "time", "unicode", "unicode/utf8",
+	"bytes", "cmp", "crypto/sha256", "encoding/hex", "encoding/json", "errors", "fmt", "iter", "maps", "math", "math/bits", "net/url", "regexp", "slices", "sort", "strconv", "strings", "time", "unicode", "unicode/utf8",
 	"google.golang.org/protobuf/",
 	"github.com/quadrille-io/quadrille/proto/",
 	"github.com/quadrille-io/quadrille/pkg/flow",
