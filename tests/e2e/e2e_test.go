@@ -30,6 +30,8 @@ func TestShop(t *testing.T) {
 		"points with card":         pointsWithCard,
 		"points alone":             pointsAlone,
 		"points too many":          pointsTooMany,
+		"paid by transfer":         paidByTransfer,
+		"unpaid transfer":          unpaidTransfer,
 		"coupon":                   couponUsed,
 		"coupon given back":        couponGivenBack,
 		"coupon refused":           couponRefused,
