@@ -95,16 +95,38 @@ func leavesByItself(t *testing.T, i *instance) {
 	})
 }
 
+// signsIn: a seeded customer gets a token that the shop believes, and has a default address.
+func signsIn(t *testing.T, i *instance, email, password string) {
+	t.Helper()
+	var session struct{ AccessToken string }
+	if err := i.client("").Post(t.Context(), "/api/v1/sessions", map[string]string{"email": email, "password": password}, &session); err != nil {
+		t.Fatalf("%s: %v", email, err)
+	}
+	var me struct {
+		Email     string
+		Addresses []struct{ Default bool }
+	}
+	if err := i.client("").As(session.AccessToken).Get(t.Context(), "/api/v1/members/me", &me); err != nil {
+		t.Fatal(err)
+	}
+	if me.Email != email || len(me.Addresses) != 1 || !me.Addresses[0].Default {
+		t.Errorf("%+v", me)
+	}
+}
+
 func leftBehind(t *testing.T, i *instance) {
 	t.Helper()
 	for _, name := range []string{
 		"PATH", "GATEWAY_URL", "CONSOLE_URL", "INBOX_URL", "CUSTOMER_TOKEN", "CUSTOMER2_TOKEN", "OPERATOR_TOKEN", "KAFKA_BROKERS",
 		"DATABASE_URL_ORDER", "DATABASE_URL_STOCK", "DATABASE_URL_COUPON", "DATABASE_URL_PAYMENT", "DATABASE_URL_SHIPPING",
-		"DATABASE_URL_MAILER", "DATABASE_URL_GATEWAY", "DATABASE_URL_DATAPLATFORM", "DATAPLATFORM_URL",
+		"DATABASE_URL_MAILER", "DATABASE_URL_MEMBER", "DATABASE_URL_GATEWAY", "DATABASE_URL_DATAPLATFORM", "DATAPLATFORM_URL",
 	} {
 		if i.env[name] == "" {
 			t.Errorf("dev.env has no %s", name)
 		}
+	}
+	for _, name := range []string{"CUSTOMER_EMAIL", "CUSTOMER2_EMAIL"} {
+		signsIn(t, i, i.env[name], i.env["CUSTOMER_PASSWORD"])
 	}
 	path, err := binary()
 	if err != nil {
