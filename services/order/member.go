@@ -24,8 +24,9 @@ func OnMemberChanged(w *World, e *memberv1.MemberChanged, _ flow.Meta) []flow.Ev
 	return nil
 }
 
-// OnMemberErased forgets the addresses: there is nowhere to send an order of this member to any more.
+// OnMemberErased forgets the addresses and the cart: there is nowhere to send an order of this member to any more.
 func OnMemberErased(w *World, e flow.Erased[*memberv1.MemberChanged], m flow.Meta) []flow.Event {
 	w.Members.Put(e.SubjectID, Member{UserID: e.SubjectID, ChangedAt: m.Now, Erased: true})
+	w.Carts.Put(e.SubjectID, Cart{Erased: true})
 	return nil
 }

@@ -13,6 +13,11 @@ func OnPlace(w *World, c Place, m flow.Meta) (flow.Reply, []flow.Event) {
 	if o, again := doubleClick(w, c, m); again {
 		return flow.Reply{Status: 202, Body: ViewOf(o)}, nil
 	}
+	return accept(w, c, m)
+}
+
+// accept places an order that is no double click, or refuses it.
+func accept(w *World, c Place, m flow.Meta) (flow.Reply, []flow.Event) {
 	o, refusal := Check(w, c, m.Now)
 	if refusal != nil {
 		return flow.Refuse(refusal)

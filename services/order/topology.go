@@ -10,6 +10,9 @@ var orderCancelled = &orderv1.OrderCancelled{}
 // Topology is order's part in the choreography.
 var Topology = flow.Service("order",
 	flow.OnCommand(OnPlace).Emits(&orderv1.OrderCreated{}),
+	flow.OnCommand(OnOrderCart).Emits(&orderv1.OrderCreated{}),
+	flow.OnCommand(OnPutInCart),
+	flow.OnCommand(OnTakeFromCart),
 	flow.OnCommand(OnCancel).Emits(orderCancelled, &orderv1.OrderCancelRequested{}),
 	flow.OnDeadline(OnDue).Emits(orderCancelled, &orderv1.OrderCouponWaived{}),
 

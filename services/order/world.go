@@ -12,8 +12,10 @@ import (
 // World is what the decisions of one batch see and change.
 //
 // What Load brings, per input: for a Place the Recent row of (UserID, BodyHash) and the order it names,
-// the Members row of UserID and the Prices of its products; for everything else about an order its
-// Orders row; for a product's event its Prices row, for a member's its Members row.
+// the Members row of UserID and the Prices of its products; the same for an OrderCart, with the member's Carts row; for
+// the other commands about a cart its Carts row, the member and the Prices of all its products; for everything else about an order its
+// Orders row; for a product's event its Prices row, for a member's its Members row, and
+// the Carts row when the member is erased.
 type World struct {
 	// Orders by order id.
 	Orders flow.Rows[string, Order]
@@ -24,6 +26,9 @@ type World struct {
 	Recent flow.Rows[string, Recent]
 	// Members by user id: which addresses a member has, as member.v1 says.
 	Members flow.Rows[string, Member]
+	// Carts by user id. Load inserts and locks these rows too: they are changed by the cart's own commands, and by an
+	// order of the cart, whose subject is the order.
+	Carts flow.Rows[string, Cart]
 }
 
 // Status is an order's state as callers see it. It never goes back.

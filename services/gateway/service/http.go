@@ -44,6 +44,10 @@ var passed = []struct {
 	{http.MethodGet, "/api/v1/orders/:orderId", "order", member},
 	{http.MethodPost, "/api/v1/orders/:orderId/cancel", "order", member},
 	{http.MethodGet, "/ops/v1/orders", "order", operator},
+	{http.MethodGet, "/api/v1/cart", "order", member},
+	{http.MethodPut, "/api/v1/cart/items/:productId", "order", member},
+	{http.MethodDelete, "/api/v1/cart/items/:productId", "order", member},
+	{http.MethodPost, "/api/v1/cart/order", "order", member},
 
 	{http.MethodGet, "/api/v1/products", "stock", public},
 	{http.MethodGet, "/api/v1/products/:productId", "stock", public},

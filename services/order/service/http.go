@@ -46,6 +46,8 @@ func routes(rules order.Rules) host.Routes[order.World] {
 		orders.GET("/:orderId", a.get)
 		orders.POST("/:orderId/cancel", a.cancel)
 
+		a.cartRoutes(e.Group("/api/v1/cart", web.Auth(h.Verifier)))
+
 		ops := e.Group("/ops/v1/orders", web.Auth(h.Verifier), web.RequireRole(web.RoleOperator))
 		ops.GET("", a.listAll)
 	}
@@ -65,8 +67,17 @@ func (a *api) place(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, refusal := order.Check(&order.World{}, cmd, time.Now()); refusal != nil && refusal.Status == http.StatusBadRequest {
-		// No state of the world could make it right, so it costs no transaction and uses up no key.
+	if err := a.ready(&cmd, request); err != nil {
+		return err
+	}
+	request.Command = cmd
+	return a.accept(c, request)
+}
+
+// ready completes a command to place an order, unless no state of the world could make it right: that costs no
+// transaction and uses up no key.
+func (a *api) ready(cmd *order.Place, request engine.Request) error {
+	if _, refusal := order.Check(&order.World{}, *cmd, time.Now()); refusal != nil && refusal.Status == http.StatusBadRequest {
 		return refusal
 	}
 	cmd.OrderID, cmd.BodyHash, cmd.Rules = uuid.Must(uuid.NewV7()).String(), hex.EncodeToString(request.BodyHash), a.rules
@@ -74,7 +85,11 @@ func (a *api) place(c echo.Context) error {
 		// Whoever sends keys says himself what is the same order, and may order the same twice.
 		cmd.Rules.DoubleClickWindow = 0
 	}
-	request.Command = cmd
+	return nil
+}
+
+// accept has an order placed and answers with it.
+func (a *api) accept(c echo.Context, request engine.Request) error {
 	answer, err := a.host.Decide(c, request)
 	if err != nil {
 		return err

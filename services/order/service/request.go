@@ -13,18 +13,23 @@ import (
 // placeRequest is the body of POST /api/v1/orders and of its preview. Only what may be set is here;
 // absent and null are the same.
 type placeRequest struct {
-	UserID              *string       `json:"userId"`
-	Items               []itemRequest `json:"items"`
-	DiscountPolicyID    *string       `json:"discountPolicyId"`
-	CouponIDs           []string      `json:"couponIds"`
-	DiscountAmount      *int64        `json:"discountAmount"`
-	CouponFailurePolicy *string       `json:"couponFailurePolicy"`
-	PointAmount         *int64        `json:"pointAmount"`
-	DeliveryFee         *int64        `json:"deliveryFee"`
-	PaymentAmount       *int64        `json:"paymentAmount"`
-	PaymentType         *string       `json:"paymentType"`
-	PaymentToken        *string       `json:"paymentToken"`
-	ShippingAddressID   *string       `json:"shippingAddressId"`
+	checkoutRequest
+	Items []itemRequest `json:"items"`
+}
+
+// checkoutRequest is the body of POST /api/v1/cart/order: an order without its items, as those are in the cart.
+type checkoutRequest struct {
+	UserID              *string  `json:"userId"`
+	DiscountPolicyID    *string  `json:"discountPolicyId"`
+	CouponIDs           []string `json:"couponIds"`
+	DiscountAmount      *int64   `json:"discountAmount"`
+	CouponFailurePolicy *string  `json:"couponFailurePolicy"`
+	PointAmount         *int64   `json:"pointAmount"`
+	DeliveryFee         *int64   `json:"deliveryFee"`
+	PaymentAmount       *int64   `json:"paymentAmount"`
+	PaymentType         *string  `json:"paymentType"`
+	PaymentToken        *string  `json:"paymentToken"`
+	ShippingAddressID   *string  `json:"shippingAddressId"`
 }
 
 type itemRequest struct {
@@ -50,6 +55,14 @@ const (
 func (r *placeRequest) place(userID string, paid bool) (order.Place, error) {
 	var bad web.Fields
 	bad.Missing("/items", len(r.Items) == 0)
+	items := r.items(&bad)
+	cmd, err := r.checkout(&bad, userID, paid)
+	cmd.Items = items
+	return cmd, err
+}
+
+// checkout is place without the items; bad is what is wrong with these.
+func (r *checkoutRequest) checkout(bad *web.Fields, userID string, paid bool) (order.Place, error) {
 	bad.Missing("/paymentAmount", paid && r.PaymentAmount == nil)
 	bad.Missing("/paymentType", paid && r.PaymentType == nil)
 	bad.Invalid("/userId", r.UserID != nil && !web.Printable(*r.UserID, 255), "The id is too long.")
@@ -57,8 +70,7 @@ func (r *placeRequest) place(userID string, paid bool) (order.Place, error) {
 	bad.Invalid("/shippingAddressId", !web.Printable(web.Or(r.ShippingAddressID, ""), maxID), "The id is at most 100 printable characters.")
 	policy := order.CouponPolicy(web.Or(r.CouponFailurePolicy, string(order.CancelOrder)))
 	bad.Invalid("/couponFailurePolicy", policy != order.CancelOrder && policy != order.PayFullPrice, "It is CANCEL_ORDER or PAY_FULL_PRICE.")
-	items := r.items(&bad)
-	coupons := r.coupons(&bad)
+	coupons := r.coupons(bad)
 	if err := bad.Err(); err != nil {
 		return order.Place{}, err
 	}
@@ -66,7 +78,7 @@ func (r *placeRequest) place(userID string, paid bool) (order.Place, error) {
 		return order.Place{}, fault.Forbidden("userId is not the member that the token belongs to.")
 	}
 	return order.Place{
-		UserID: userID, Items: items, CouponRefs: coupons, CouponPolicy: policy,
+		UserID: userID, CouponRefs: coupons, CouponPolicy: policy,
 		DiscountAmount: web.Or(r.DiscountAmount, 0), PointAmount: web.Or(r.PointAmount, 0), DeliveryFee: web.Or(r.DeliveryFee, 0),
 		PaymentAmount: web.Or(r.PaymentAmount, 0), PaymentType: order.PaymentType(web.Or(r.PaymentType, string(order.Credit))),
 		PaymentToken: web.Or(r.PaymentToken, ""), AddressID: web.Or(r.ShippingAddressID, ""),
@@ -88,7 +100,7 @@ func (r *placeRequest) items(bad *web.Fields) []order.PlaceItem {
 }
 
 // coupons joins the one policy of the seeds' request and the list.
-func (r *placeRequest) coupons(bad *web.Fields) []string {
+func (r *checkoutRequest) coupons(bad *web.Fields) []string {
 	refs := []string{}
 	const detail = "The id is 1 to 100 printable characters."
 	if id := web.Or(r.DiscountPolicyID, "-"); r.DiscountPolicyID != nil {

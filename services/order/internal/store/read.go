@@ -116,6 +116,18 @@ func (r Reader) PriceList(ctx context.Context, userID string, productIDs []strin
 	return w, b.Send(ctx, r.Pool)
 }
 
+// Cart returns a World with a member's cart and the prices of what is in it.
+func (r Reader) Cart(ctx context.Context, userID string) (*order.World, error) {
+	w, carts, prices, products := &order.World{}, &pg.Batch{}, &pg.Batch{}, set{}
+	loadCarts(carts, w, cartSelect, []string{userID})
+	if err := carts.Send(ctx, r.Pool); err != nil {
+		return nil, err
+	}
+	productsOf(w, products)
+	loadPrices(prices, w, products.sorted())
+	return w, prices.Send(ctx, r.Pool)
+}
+
 // Due lists pending orders with a deadline that has passed, longest past first. It claims nothing.
 func Due(ctx context.Context, pool *pgxpool.Pool, limit int) ([]flow.Command, error) {
 	rows, err := pool.Query(ctx, `
