@@ -19,6 +19,7 @@ func TestShop(t *testing.T) {
 	parts := map[string]func(*testing.T, *shop){
 		"seed order":               seedOrder,
 		"sold out":                 soldOut,
+		"over a member's limit":    overLimit,
 		"declined":                 declined,
 		"unknown outcome, charged": unknownCharged,
 		"unknown outcome, not":     unknownNotCharged,

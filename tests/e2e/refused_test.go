@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,6 +18,22 @@ func soldOut(t *testing.T, s *shop) {
 	want := []string{"OrderCreated", "StockDecreaseFailed<-OrderCreated", "OrderCancelled<-StockDecreaseFailed"}
 	if diff := cmp.Diff(want, story(c.timeline(o.OrderID))); diff != "" {
 		t.Errorf("a refusal by stock costs two events and no undo (-want +got):\n%s", diff)
+	}
+}
+
+// A member has two of what a member may have two of, and not a third one; another member does not mind.
+func overLimit(t *testing.T, s *shop) {
+	c := s.customer(t)
+	first, second := c.buy(basket(local.Limited, 1, 5_000)), c.buy(basket(local.Limited, 1, 5_000))
+	over := c.buy(basket(local.Limited, 1, 5_000))
+	if first.Status != "COMPLETED" || second.Status != "COMPLETED" || over.Status != "CANCELLED" || over.why() != "OUT_OF_STOCK" {
+		t.Errorf("%s, %s, then %s %s", first.Status, second.Status, over.Status, over.why())
+	}
+	if says := c.timeline(over.OrderID)[1].Summary; !strings.Contains(says, "the most for one member") {
+		t.Errorf("it does not say why: %s", says)
+	}
+	if o := s.customer(t).buy(basket(local.Limited, 2, 5_000)); o.Status != "COMPLETED" {
+		t.Errorf("another member's order is %s %s", o.Status, o.why())
 	}
 }
 

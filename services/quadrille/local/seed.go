@@ -20,6 +20,8 @@ const (
 	Flash = "FLASH"
 	// SoldOut costs ₩1,000; there are none.
 	SoldOut = "SOLDOUT"
+	// Limited costs ₩5,000; there are 20, two for a member, and operators hear when five are left.
+	Limited = "LIMITED"
 	// Welcome is a coupon policy: ₩3,000 off, 100 coupons.
 	Welcome = "WELCOME"
 	// Points is what the customer is granted.
@@ -33,6 +35,9 @@ type NewProduct struct {
 	Price     int64  `json:"price"`
 	Currency  string `json:"currency"`
 	Quantity  int64  `json:"quantity"`
+	// MaxPerMember pieces, and the LowThreshold of pieces left; 0 is none.
+	MaxPerMember int64 `json:"maxPerMember,omitempty"`
+	LowThreshold int64 `json:"lowStockThreshold,omitempty"`
 }
 
 // Discount of a coupon policy.
@@ -77,9 +82,10 @@ func (s *System) Seed(ctx context.Context) error {
 		return err
 	}
 	for _, p := range []NewProduct{
-		{Product, "Quadrille record, 180 g", 10_050, "KRW", 1_000},
-		{Flash, "Flash sale piece", 1_000, "KRW", 100},
-		{SoldOut, "Sold out piece", 1_000, "KRW", 0},
+		{ProductID: Product, Name: "Quadrille record, 180 g", Price: 10_050, Currency: "KRW", Quantity: 1_000},
+		{ProductID: Flash, Name: "Flash sale piece", Price: 1_000, Currency: "KRW", Quantity: 100},
+		{ProductID: SoldOut, Name: "Sold out piece", Price: 1_000, Currency: "KRW"},
+		{ProductID: Limited, Name: "Numbered print", Price: 5_000, Currency: "KRW", Quantity: 20, MaxPerMember: 2, LowThreshold: 5},
 	} {
 		if err := AddProduct(ctx, ops, p); err != nil {
 			return fmt.Errorf("seed product %s: %w", p.ProductID, err)
@@ -142,7 +148,7 @@ func (s *System) awaitGoods(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, id := range []string{Product, Flash, SoldOut} {
+	for _, id := range []string{Product, Flash, SoldOut, Limited} {
 		if err := AwaitOrderable(ctx, customer, id); err != nil {
 			return fmt.Errorf("wait for product %s: %w", id, err)
 		}
