@@ -5,6 +5,7 @@ import "time"
 // View is an order as the API shows it. Command and query code both answer with it.
 type View struct {
 	OrderID        string      `json:"orderId"`
+	OrderNumber    string      `json:"orderNumber"`
 	Version        int64       `json:"version"`
 	UserID         string      `json:"userId"`
 	Status         Status      `json:"status"`
@@ -42,7 +43,7 @@ type UndoView struct {
 // ViewOf shows an order.
 func ViewOf(o Order) View {
 	v := View{
-		OrderID: o.OrderID, Version: o.Version, UserID: o.UserID, Status: o.Status, Progress: o.Progress,
+		OrderID: o.OrderID, OrderNumber: OrderNumber(o.OrderID), Version: o.Version, UserID: o.UserID, Status: o.Status, Progress: o.Progress,
 		Items: o.Items, DiscountAmount: o.DiscountAmount, DeliveryFee: o.DeliveryFee, PointAmount: o.PointAmount,
 		PaymentAmount: o.PaymentAmount, Currency: o.Currency, PaymentType: o.PaymentType,
 		NextActions: []string{}, CreatedAt: o.CreatedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC(),

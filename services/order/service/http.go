@@ -222,7 +222,7 @@ func (a *api) listAll(c echo.Context) error {
 		return web.InvalidParameter("progress", "There is no such step.")
 	}
 	if !web.Printable(f.Query, 255) {
-		return web.InvalidParameter("query", "query is the id of an order or of a member.")
+		return web.InvalidParameter("query", "query is the id or number of an order, or the id of a member.")
 	}
 	if age := c.QueryParam("olderThan"); age != "" {
 		if f.OlderThan, err = time.ParseDuration(age); err != nil || f.OlderThan < 0 {

@@ -183,6 +183,9 @@ func TestLists(t *testing.T) {
 		{operator, "/ops/v1/orders?progress=PAYMENT", []string{ids[2]}, false},
 		{operator, "/ops/v1/orders?query=m2", []string{foreign}, false},
 		{operator, "/ops/v1/orders?query=" + ids[1], []string{ids[1]}, false},
+		{operator, "/ops/v1/orders?query=" + order.OrderNumber(ids[1]), []string{ids[1]}, false},
+		{operator, "/ops/v1/orders?query=" + strings.ToLower(strings.ReplaceAll(order.OrderNumber(foreign), "-", "")), []string{foreign}, false},
+		{operator, "/ops/v1/orders?query=0000-0000-0001", []string{}, false},
 		{operator, "/ops/v1/orders?olderThan=1h", []string{}, false},
 		{operator, "/ops/v1/orders?olderThan=1us&status=CANCELLED", []string{ids[1]}, false},
 	} {

@@ -51,7 +51,7 @@ type Filter struct {
 	UserID   string
 	Status   order.Status
 	Progress order.Progress
-	// Query is the id of an order or of a member.
+	// Query is the id or the number of an order, or the id of a member.
 	Query string
 	// OlderThan keeps orders placed at least so long ago, by the database's clock.
 	OlderThan time.Duration
@@ -83,7 +83,12 @@ func (r Reader) Orders(ctx context.Context, f Filter) ([]order.Order, error) {
 		where = append(where, `status IN ('PENDING', 'CANCELLING')`)
 	}
 	if f.Query != "" {
-		add(`(order_id = ? OR user_id = ?)`, f.Query)
+		condition := `order_id = ? OR user_id = ?`
+		if from, to, ok := order.NumberRange(f.Query); ok {
+			// A member may be called like a number. Both bounds are ids, so they need no quoting.
+			condition += ` OR order_id BETWEEN '` + from + `' AND '` + to + `'`
+		}
+		add(`(`+condition+`)`, f.Query)
 	}
 	if f.OlderThan > 0 {
 		add(`created_at <= clock_timestamp() - ?::interval`, f.OlderThan)
