@@ -225,7 +225,7 @@ func (r Reader) Look(ctx context.Context, ids []string) ([]View, error) {
 }
 
 // services that have queues: all of them.
-var services = []string{"order", "stock", "coupon", "payment", "shipping", "mailer", "gateway"}
+var services = []string{"order", "stock", "coupon", "payment", "shipping", "mailer", "member", "gateway"}
 
 // Queues reads what is on its way in each service.
 func (r Reader) Queues(ctx context.Context) (map[string]host.Queues, error) {
