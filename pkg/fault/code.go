@@ -27,6 +27,7 @@ const (
 	CodeAmountMismatch         = "amount_mismatch"
 	CodeAddressRequired        = "address_required"
 	CodeUnknownAddress         = "unknown_address"
+	CodeAddressFixed           = "address_fixed"
 	CodeUnknownProduct         = "unknown_product"
 	CodeProductNotOnSale       = "product_not_on_sale"
 	CodeNotOnSaleYet           = "not_on_sale_yet"
@@ -83,6 +84,7 @@ var registry = []Code{
 	{CodeConflict, http.StatusConflict, "Conflict", "The state of the thing does not allow it.", false},
 	{CodeNotCancelable, http.StatusConflict, "Not cancelable", "The order is dispatched or already ended.", false},
 	{CodeNotRefundable, http.StatusConflict, "Not refundable", "There is nothing left to refund, or a refund is under way.", false},
+	{CodeAddressFixed, http.StatusConflict, "Address fixed", "The order is no longer pending, so where it goes cannot be changed.", false},
 	{CodeCouponLimitReached, http.StatusConflict, "Coupon limit reached", "Every coupon of this policy has been issued.", false},
 	{CodeAlreadyExists, http.StatusConflict, "Already exists", "There is already one of that id with other content.", false},
 	{CodeProductExists, http.StatusConflict, "Product exists", "There is already a product of that id.", false},

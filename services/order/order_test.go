@@ -137,7 +137,7 @@ func TestEveryStateMeetsEveryInput(t *testing.T) {
 		}
 	}
 	names["quadrille.stock.v1.ProductListed"], names["quadrille.stock.v1.ProductPriceChanged"] = true, true // see TestPrices
-	names["quadrille.member.v1.MemberChanged"] = true                                                      // see TestMembers
+	names["quadrille.member.v1.MemberChanged"] = true                                                       // see TestMembers
 	flowtest.Covered(t, Topology, names)
 }
 

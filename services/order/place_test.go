@@ -211,7 +211,7 @@ func TestViewFields(t *testing.T) {
 	}
 	const want = `{"orderId":"o","orderNumber":"","version":1,"userId":"u","status":"PENDING","reason":null,"progress":"STOCK",` +
 		`"items":[{"productId":"p","productName":"P","quantity":2,"productPrice":1000}],"discountAmount":0,"deliveryFee":0,` +
-		`"pointAmount":0,"paymentAmount":2000,"currency":"KRW","paymentType":"CREDIT","shipment":null,"undo":null,` +
+		`"pointAmount":0,"paymentAmount":2000,"currency":"KRW","paymentType":"CREDIT","shippingAddressId":"home","shipment":null,"undo":null,` +
 		`"nextActions":["cancel"],"deadlineAt":"2026-07-01T12:01:00Z","createdAt":"2026-07-01T12:00:00Z","updatedAt":"2026-07-01T12:00:00Z"}`
 	if string(text) != want {
 		t.Errorf("got  %s\nwant %s", text, want)

@@ -13,6 +13,7 @@ var Topology = flow.Service("order",
 	flow.OnCommand(OnOrderCart).Emits(&orderv1.OrderCreated{}),
 	flow.OnCommand(OnPutInCart),
 	flow.OnCommand(OnTakeFromCart),
+	flow.OnCommand(OnChangeAddress),
 	flow.OnCommand(OnCancel).Emits(orderCancelled, &orderv1.OrderCancelRequested{}),
 	flow.OnDeadline(OnDue).Emits(orderCancelled, &orderv1.OrderCouponWaived{}),
 

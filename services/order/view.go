@@ -18,12 +18,14 @@ type View struct {
 	PaymentAmount  int64       `json:"paymentAmount"`
 	Currency       string      `json:"currency"`
 	PaymentType    PaymentType `json:"paymentType"`
-	Shipment       *Shipment   `json:"shipment"`
-	Undo           *UndoView   `json:"undo"`
-	NextActions    []string    `json:"nextActions"`
-	DeadlineAt     *time.Time  `json:"deadlineAt"`
-	CreatedAt      time.Time   `json:"createdAt"`
-	UpdatedAt      time.Time   `json:"updatedAt"`
+	// ShippingAddressID is where the order goes, or went.
+	ShippingAddressID string     `json:"shippingAddressId"`
+	Shipment          *Shipment  `json:"shipment"`
+	Undo              *UndoView  `json:"undo"`
+	NextActions       []string   `json:"nextActions"`
+	DeadlineAt        *time.Time `json:"deadlineAt"`
+	CreatedAt         time.Time  `json:"createdAt"`
+	UpdatedAt         time.Time  `json:"updatedAt"`
 }
 
 // Shipment is what the order knows of its parcel.
@@ -46,7 +48,7 @@ func ViewOf(o Order) View {
 		OrderID: o.OrderID, OrderNumber: OrderNumber(o.OrderID), Version: o.Version, UserID: o.UserID, Status: o.Status, Progress: o.Progress,
 		Items: o.Items, DiscountAmount: o.DiscountAmount, DeliveryFee: o.DeliveryFee, PointAmount: o.PointAmount,
 		PaymentAmount: o.PaymentAmount, Currency: o.Currency, PaymentType: o.PaymentType,
-		NextActions: []string{}, CreatedAt: o.CreatedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC(),
+		ShippingAddressID: o.AddressID, NextActions: []string{}, CreatedAt: o.CreatedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC(),
 	}
 	if v.Items == nil {
 		v.Items = []Item{}

@@ -26,6 +26,9 @@ type World struct {
 	Recent flow.Rows[string, Recent]
 	// Members by user id: which addresses a member has, as member.v1 says.
 	Members flow.Rows[string, Member]
+	// Addresses of orders that were changed, by order id. Load brings none: an address stands in the order's row, among
+	// what never changes otherwise, and Save writes it apart from the rest.
+	Addresses flow.Rows[string, string]
 	// Carts by user id. Load inserts and locks these rows too: they are changed by the cart's own commands, and by an
 	// order of the cart, whose subject is the order.
 	Carts flow.Rows[string, Cart]

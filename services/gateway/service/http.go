@@ -42,6 +42,7 @@ var passed = []struct {
 	{http.MethodPost, "/api/v1/orders", "order", member},
 	{http.MethodGet, "/api/v1/orders", "order", member},
 	{http.MethodGet, "/api/v1/orders/:orderId", "order", member},
+	{http.MethodPatch, "/api/v1/orders/:orderId", "order", member},
 	{http.MethodPost, "/api/v1/orders/:orderId/cancel", "order", member},
 	{http.MethodGet, "/ops/v1/orders", "order", operator},
 	{http.MethodGet, "/api/v1/cart", "order", member},

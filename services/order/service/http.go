@@ -44,6 +44,7 @@ func routes(rules order.Rules) host.Routes[order.World] {
 		orders.GET("", a.list)
 		orders.POST("/preview", a.preview)
 		orders.GET("/:orderId", a.get)
+		orders.PATCH("/:orderId", a.change)
 		orders.POST("/:orderId/cancel", a.cancel)
 
 		a.cartRoutes(e.Group("/api/v1/cart", web.Auth(h.Verifier)))
@@ -175,7 +176,8 @@ func (a *api) get(c echo.Context) error {
 			o = now
 		}
 	}
-	return web.JSONWithETag(c, strconv.FormatInt(o.Version, 10), order.ViewOf(o))
+	// A changed address is no event, so it is not in the version.
+	return web.JSONWithETag(c, strconv.FormatInt(o.Version, 10)+"-"+o.AddressID, order.ViewOf(o))
 }
 
 var statuses = []order.Status{order.Pending, order.Completed, order.Shipped, order.Delivered, order.Cancelling, order.Cancelled}
@@ -244,6 +246,25 @@ func (a *api) answer(c echo.Context, f store.Filter, page web.Page) error {
 		views[i] = order.ViewOf(o)
 	}
 	return c.JSON(http.StatusOK, web.NewList(views, page.Limit))
+}
+
+func (a *api) change(c echo.Context) error {
+	id := c.Param("orderId")
+	if !isOrderID(id) {
+		return fault.NotFound()
+	}
+	var body changeRequest
+	if err := web.Decode(c, &body); err != nil {
+		return err
+	}
+	address := web.Or(body.ShippingAddressID, "-")
+	var bad web.Fields
+	bad.Missing("/shippingAddressId", body.ShippingAddressID == nil)
+	bad.Invalid("/shippingAddressId", address == "" || !web.Printable(address, maxID), "The id is 1 to 100 printable characters.")
+	if err := bad.Err(); err != nil {
+		return err
+	}
+	return a.host.Command(c, body, order.ChangeAddress{OrderID: id, UserID: web.Caller(c).Subject, AddressID: address}, "")
 }
 
 func (a *api) cancel(c echo.Context) error {

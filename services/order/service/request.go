@@ -43,6 +43,11 @@ type cancelRequest struct {
 	Reason *string `json:"reason"`
 }
 
+// changeRequest is the body of PATCH /api/v1/orders/{orderId}.
+type changeRequest struct {
+	ShippingAddressID *string `json:"shippingAddressId"`
+}
+
 // Longest strings, in characters.
 const (
 	maxID    = 100

@@ -109,7 +109,7 @@ func TestOrderGoesForward(t *testing.T) {
 	if v.Version != 7 || v.Shipment == nil || v.Shipment.TrackingNumber != "T1" || v.Shipment.Status != "DELIVERED" {
 		t.Errorf("%+v %+v", v, v.Shipment)
 	}
-	got := s.do("m1", "GET", "/api/v1/orders/"+id, "", "If-None-Match", `"7"`)
+	got := s.do("m1", "GET", "/api/v1/orders/"+id, "", "If-None-Match", `"7-home-1"`)
 	if got.Status != 304 {
 		t.Errorf("with the ETag: %d", got.Status)
 	}

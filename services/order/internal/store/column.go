@@ -87,7 +87,8 @@ func (u *utc) ScanTimestamptz(v pgtype.Timestamptz) error {
 	return nil
 }
 
-// terms is what was agreed when the order was placed. It never changes, so an UPDATE leaves it alone.
+// terms is what was agreed when the order was placed. It never changes but for the address
+// (see saveAddresses), so an UPDATE leaves it alone.
 // The names are the table's, not Go's.
 type terms struct {
 	Items         []order.Item       `json:"items"`

@@ -56,6 +56,9 @@ func keysOf(in []flow.Input) wanted {
 		case flow.Erased[*memberv1.MemberChanged]:
 			want.members.add(i.Subject)
 			want.carts.add(i.Subject)
+		case order.ChangeAddress:
+			want.orders.add(msg.OrderID)
+			want.members.add(msg.UserID)
 		default:
 			want.orders.add(i.Subject)
 		}
@@ -119,5 +122,6 @@ func (Store) Save(b *pg.Batch, w *order.World) error {
 	saveMembers(b, w.Members.Changed())
 	savePrices(b, w.Prices.Changed())
 	saveOrders(b, w.Orders.Changed())
+	saveAddresses(b, w.Addresses.Changed())
 	return nil
 }
