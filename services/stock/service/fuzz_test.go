@@ -3,6 +3,7 @@ package service
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quadrille-io/quadrille/pkg/flow/flowtest"
 	"github.com/quadrille-io/quadrille/pkg/web"
@@ -103,4 +104,67 @@ func FuzzProductID(f *testing.F) {
 			t.Fatalf("%q is taken for a product's id", id)
 		}
 	})
+}
+
+// FuzzSale: a sale that is taken has times that a database keeps and a clock can compare, its end after its start, and
+// limits within bounds; changing a product by the same fields makes the same sale, and "" takes a time away.
+func FuzzSale(f *testing.F) {
+	for _, sale := range []string{
+		`{"saleStartsAt":"2026-07-01T12:00:00Z","saleEndsAt":"2026-07-01T13:00:00+09:00","maxPerOrder":1,"maxPerMember":2,"lowStockThreshold":3}`,
+		`{"saleStartsAt":"2026-07-01T12:00:00Z","saleEndsAt":"2026-07-01T12:00:00Z"}`,
+		`{"saleEndsAt":"9999-12-31T23:59:59.999999999-23:59"}`, `{"saleStartsAt":"0001-01-01T00:00:00Z"}`, `{"saleStartsAt":""}`, `{"saleStartsAt":null}`,
+		`{"maxPerOrder":-1}`, `{"maxPerMember":9223372036854775807}`, `{"lowStockThreshold":-9223372036854775808}`,
+		`{"pictureUrl":"https://pictures.example/a.png"}`, `{"pictureUrl":"javascript:alert(1)"}`, `{"pictureUrl":"//e\u0000"}`, `{}`, `null`,
+	} {
+		f.Add([]byte(sale))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var r changeRequest
+		if rig.Refused(t, rig.Decode(body, &r.saleRequest)) {
+			return
+		}
+		id, name, currency, price := "A", "A", "KRW", int64(1)
+		list, bad := listRequest{ProductID: &id, Name: &name, Price: &price, Currency: &currency, saleRequest: r.saleRequest}.command()
+		change, bad2 := r.command(id)
+		if (bad == nil) != (bad2 == nil) {
+			t.Fatalf("%s is taken by one and refused by the other: %v, %v", body, bad, bad2)
+		}
+		if rig.Refused(t, bad) {
+			return
+		}
+		var listed, changed stock.World
+		reply := flowtest.Decide(t, stock.Topology, &listed, list).Reply
+		plain := stock.List{ProductID: id, Name: name, Price: price, Currency: currency}
+		if refusal := flowtest.Decide(t, stock.Topology, &changed, plain).Reply.Refusal; refusal != nil {
+			t.Fatal(refusal)
+		}
+		if again := flowtest.Decide(t, stock.Topology, &changed, change).Reply; (again.Refusal == nil) != (reply.Refusal == nil) {
+			t.Fatalf("%s is taken by one and refused by the other: %v, %v", body, reply.Refusal, again.Refusal)
+		}
+		if reply.Refusal != nil {
+			rig.Refused(t, reply.Refusal)
+			return
+		}
+		one, other := sound(t, &listed, id), sound(t, &changed, id)
+		if one.Sale != other.Sale || one.LowThreshold != other.LowThreshold || one.PictureURL != other.PictureURL {
+			t.Fatalf("%s lists %+v and changes to %+v", body, one, other)
+		}
+		sane(t, one)
+	})
+}
+
+// sane checks what a product says of its sale.
+func sane(t *testing.T, p stock.Product) {
+	t.Helper()
+	for _, at := range []time.Time{p.Sale.StartsAt, p.Sale.EndsAt} {
+		if !at.IsZero() && (at.Year() < 1970 || at.Year() > 9999 || at.Location() != time.UTC || at.Nanosecond()%1000 != 0) {
+			t.Fatalf("a sale at %s", at)
+		}
+	}
+	if s := p.Sale; !s.StartsAt.IsZero() && !s.EndsAt.IsZero() && !s.StartsAt.Before(s.EndsAt) ||
+		s.MaxPerOrder < 0 || s.MaxPerOrder > stock.MaxQuantity || s.MaxPerMember < 0 || s.MaxPerMember > stock.MaxQuantity ||
+		p.LowThreshold < 0 || p.LowThreshold > stock.MaxQuantity || strings.ContainsAny(p.PictureURL, "\x00\r\n") ||
+		p.PictureURL != "" && !strings.HasPrefix(p.PictureURL, "https://") {
+		t.Fatalf("a sale of %+v, threshold %d, picture %q", s, p.LowThreshold, p.PictureURL)
+	}
 }
