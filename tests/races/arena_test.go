@@ -159,7 +159,7 @@ func (a *arena) config(t *testing.T) local.Config {
 			"order":    {"PENDING_TIMEOUT": "5m", "DOUBLE_CLICK_WINDOW": "1m", "PRICE_GRACE": "0"},
 			"payment":  {"PAYMENT_SIMULATOR_URL": a.outside.PaymentURL},
 			"shipping": {"CARRIER_URL": a.outside.CarrierURL, "CARRIER_WEBHOOK_SECRET": webhookSecret, "CARRIER_TIMEOUT": "2s"},
-			"mailer":   {"SMTP_ADDR": a.outside.SMTPAddr},
+			"mailer":   {"SMTP_ADDR": a.outside.SMTPAddr, "MAIL_WEBHOOK_SECRET": webhookSecret},
 		},
 	}
 	for _, name := range local.Services() {
