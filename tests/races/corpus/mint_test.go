@@ -27,6 +27,9 @@ import (
 const (
 	tokenIssuer   = "https://id.example"
 	tokenAudience = "quadrille-corpus"
+	// The issuer and the audience of the tokens that the system makes itself.
+	ownIssuer   = "quadrille-local"
+	ownAudience = "quadrille"
 )
 
 // The kids of the system's keys.

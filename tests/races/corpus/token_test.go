@@ -5,12 +5,14 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/quadrille-io/quadrille/pkg/fault"
+	"github.com/quadrille-io/quadrille/pkg/web"
 	"github.com/quadrille-io/quadrille/services/quadrille/local"
 )
 
@@ -33,6 +35,8 @@ type attempt struct {
 	// Taken says that the token has to be taken; Customer, that it is, but not as an operator's.
 	Taken    bool `json:"taken"`
 	Customer bool `json:"customer"`
+	// Stranger says that the token is a subject's who is no member here.
+	Stranger bool `json:"stranger"`
 }
 
 // request makes the attempt at a door.
@@ -100,15 +104,16 @@ func otherLastBit(s string) string {
 // the gateway. The operators' path is the same everywhere. A good caller finds nothing or a list behind them.
 var doors = map[string][]string{
 	"gateway":  {"/internal/v1/subscription", "/ops/v1/topology", "/api/v1/orders", "/api/v1/orders/0190a3a0-0000-7000-8000-000000000009/events"},
-	"order":    {"/internal/v1/subscription", "/api/v1/orders", "/ops/v1/orders"},
+	"order":    {"/internal/v1/subscription", "/api/v1/orders", "/api/v1/cart", "/ops/v1/orders"},
 	"stock":    {"/internal/v1/subscription"},
 	"coupon":   {"/internal/v1/subscription", "/api/v1/coupons", "/ops/v1/coupon-policies"},
-	"payment":  {"/internal/v1/subscription", "/api/v1/points", "/internal/v1/payments/0190a3a0-0000-7000-8000-000000000009"},
+	"payment":  {"/internal/v1/subscription", "/api/v1/points", "/ops/v1/payments/reconciliations", "/internal/v1/payments/0190a3a0-0000-7000-8000-000000000009", "/api/v1/orders/0190a3a0-0000-7000-8000-000000000009/payment"},
 	"shipping": {"/internal/v1/subscription", "/api/v1/orders/0190a3a0-0000-7000-8000-000000000009/shipment"},
 	"mailer":   {"/internal/v1/subscription", "/internal/v1/mails/0190a3a0-0000-7000-8000-000000000009"},
 
 	"dataplatform": {"/internal/v1/subscription", "/ops/v1/dataplatform"},
 	"webhook":      {"/internal/v1/subscription", "/ops/v1/webhooks"},
+	"member":       {"/internal/v1/subscription", "/api/v1/members/me", "/api/v1/members/me/addresses"},
 }
 
 // TestTokens sends every token of the corpus to every service, by the gateway and past it.
@@ -124,8 +129,15 @@ func TestTokens(t *testing.T) {
 	t.Cleanup(evil.Close)
 	m.evil = evil.URL
 	w := open(t, func(c *local.Config) {
+		// Beside the corpus's issuer stands the system's own, as members' sessions do beside an identity provider.
+		own, err := web.LoadOrCreateIssuer(filepath.Join(c.Dir, "token.key"), ownIssuer, ownAudience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys := strings.TrimSuffix(m.keys(t), "]}") + "," + strings.TrimPrefix(string(own.JWKS()), `{"keys":[`)
 		maps.Copy(c.Environment, map[string]string{
-			"LOG_LEVEL": "debug", "JWT_ISSUERS": tokenIssuer, "JWT_AUDIENCES": tokenAudience, "JWT_ALGORITHMS": "", "JWT_JWKS": m.keys(t),
+			"LOG_LEVEL": "debug", "JWT_ISSUERS": tokenIssuer + "," + ownIssuer, "JWT_AUDIENCES": tokenAudience + "," + ownAudience,
+			"JWT_ALGORITHMS": "", "JWT_JWKS": keys,
 		})
 	})
 	attempts := corpus[attempt](t, "token.json")
@@ -164,6 +176,7 @@ func (a attempt) try(t *testing.T, m *mint, base, path string) {
 	t.Helper()
 	got := send(t, a.request(t, m, base+path))
 	what := path + " with " + a.Name
+	nothing := strings.Contains(path, "000009") || a.Stranger && strings.HasPrefix(path, "/api/v1/members/me")
 	switch operators := strings.HasPrefix(path, "/ops/") || strings.HasPrefix(path, "/internal/"); {
 	case !a.Taken:
 		refused(t, what, got, http.StatusUnauthorized, fault.CodeUnauthenticated)
@@ -172,7 +185,7 @@ func (a attempt) try(t *testing.T, m *mint, base, path string) {
 		}
 	case a.Customer && operators:
 		refused(t, what, got, http.StatusForbidden, fault.CodeForbidden)
-	case got.Status != http.StatusOK && (got.Status != http.StatusNotFound || !strings.Contains(path, "000009")):
+	case got.Status != http.StatusOK && (got.Status != http.StatusNotFound || !nothing):
 		t.Errorf("%s: answered %d %s, want it taken", what, got.Status, got.Body)
 	}
 }
