@@ -187,7 +187,7 @@ var steps = []order.Progress{
 	order.AtUndoPayment, order.AtUndoCoupon, order.AtUndoStock, order.AtNothing,
 }
 
-// pageFilter reads what both lists have: limit, startingAfter and status.
+// pageFilter reads what both lists have: limit, startingAfter, status, from and to.
 func pageFilter(c echo.Context) (store.Filter, web.Page, error) {
 	page, err := web.PageOf(c)
 	if err != nil {
@@ -199,6 +199,16 @@ func pageFilter(c echo.Context) (store.Filter, web.Page, error) {
 	}
 	if f.After != "" && !isOrderID(f.After) {
 		return f, page, web.InvalidParameter("startingAfter", "startingAfter is the id of an order.")
+	}
+	for name, at := range map[string]*time.Time{"from": &f.From, "to": &f.To} {
+		value := c.QueryParam(name)
+		if value == "" {
+			continue
+		}
+		if *at, err = time.Parse(time.RFC3339, value); err != nil {
+			return f, page, web.InvalidParameter(name, name+" is a time such as 2026-07-01T00:00:00Z.")
+		}
+		*at = at.UTC()
 	}
 	return f, page, nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -53,6 +54,8 @@ type Filter struct {
 	Progress order.Progress
 	// Query is the id or the number of an order, or the id of a member.
 	Query string
+	// From keeps orders placed at that moment or later, To those placed before; zero: any.
+	From, To time.Time
 	// OlderThan keeps orders placed at least so long ago, by the database's clock.
 	OlderThan time.Duration
 	// OldestFirst turns the list round; else it is newest first.
@@ -60,6 +63,20 @@ type Filter struct {
 	// After is the last order of the page before.
 	After string
 	Limit int
+}
+
+// idSlack is how far apart the clock that made an order's id and the database's, which says when it was placed, are taken
+// to be at most. An id is made a moment before, so this only spares the index what cannot be in the period.
+const idSlack = time.Hour
+
+// lowestID is before every id that is made at that moment (UUIDv7: 48 bits of milliseconds come first).
+func lowestID(at time.Time) string {
+	ms := min(max(at.UnixMilli(), 0), 1<<48-1)
+	var id uuid.UUID
+	for i := range 6 {
+		id[i] = byte(ms >> (40 - 8*i))
+	}
+	return id.String()
 }
 
 // Orders lists orders by their ids, which are UUIDv7: the order in which they were placed.
@@ -89,6 +106,14 @@ func (r Reader) Orders(ctx context.Context, f Filter) ([]order.Order, error) {
 			condition += ` OR order_id BETWEEN '` + from + `' AND '` + to + `'`
 		}
 		add(`(`+condition+`)`, f.Query)
+	}
+	if !f.From.IsZero() {
+		add(`created_at >= ?`, f.From)
+		add(`order_id >= ?`, lowestID(f.From.Add(-idSlack)))
+	}
+	if !f.To.IsZero() {
+		add(`created_at < ?`, f.To)
+		add(`order_id < ?`, lowestID(f.To.Add(idSlack)))
 	}
 	if f.OlderThan > 0 {
 		add(`created_at <= clock_timestamp() - ?::interval`, f.OlderThan)
