@@ -46,6 +46,7 @@ func TestShop(t *testing.T) {
 		"live timeline":            liveTimeline,
 		"mails":                    mails,
 		"preview":                  preview,
+		"cart":                     cartOrdered,
 	}
 	t.Run("parts", func(t *testing.T) {
 		for name, part := range parts {

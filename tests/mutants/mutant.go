@@ -79,7 +79,7 @@ func (p Proof) key() string {
 
 // All are the mutants of every part. The explorer's seeded mistakes are apart: they are run by its own test.
 func All() []Mutant {
-	return slices.Concat(outboxMutants, consumerMutants, poisonMutants, serviceMutants, exportMutants, hookMutants, simulatorMutants, batchMutants, raceMutants, attackMutants, trackingMutants)
+	return slices.Concat(outboxMutants, consumerMutants, poisonMutants, serviceMutants, exportMutants, hookMutants, simulatorMutants, batchMutants, raceMutants, attackMutants, trackingMutants, cartMutants)
 }
 
 // test is the proof by tests of a package; run is one or more of their names, with | between them.
