@@ -192,18 +192,20 @@ func (f *filling) done() int64 {
 	return n
 }
 
-// total is about how many rows there will be.
-func (f *filling) total() int64 {
+// expected is about how many rows there will be.
+func (r *recording) expected(cfg Config) int64 {
 	var n float64
-	for _, s := range f.streams {
-		for c, templates := range s.recorded.rows {
+	p := newPlan(cfg)
+	for _, t := range r.tables {
+		part := float64(cfg.ordersOf(t.service)) / float64(max(cfg.Orders, 1))
+		for c, templates := range t.rows {
 			for _, tp := range templates {
-				rows := float64(f.plan.many(c))
+				rows := float64(p.many(c))
 				if c >= 0 {
-					rows *= 1 - float64(s.first)/float64(max(f.plan.orders, 1))
+					rows *= part
 				}
 				if tp.keep > 0 {
-					rows *= min(1, tp.keep.Seconds()/max(float64(f.plan.span), 1))
+					rows *= min(1, tp.keep.Seconds()/max(float64(p.span), 1))
 				}
 				n += rows
 			}
@@ -214,7 +216,7 @@ func (f *filling) total() int64 {
 
 // tell says once a second how far it is, until it is stopped.
 func (f *filling) tell(l *loader) (stop func()) {
-	total := max(f.total(), 1)
+	total := max(l.recording.expected(l.cfg), 1)
 	end, ended := make(chan struct{}), make(chan struct{})
 	begin := time.Now()
 	go func() {

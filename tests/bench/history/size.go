@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -26,6 +27,9 @@ type Estimate struct {
 	LogBytes  int64 `json:"log_bytes"`
 	SortBytes int64 `json:"sort_bytes"`
 	FreeBytes int64 `json:"free_bytes"`
+	// Seconds is about how long the copy with its indexes will take: the sample's time for each row. It is rough, as
+	// the sample's server does not sync, and as a small past is statements more than rows.
+	Seconds float64 `json:"seconds"`
 }
 
 // NeededBytes is what must be free: all of it, and 20 % more.
@@ -39,29 +43,30 @@ func (l *loader) estimate(ctx context.Context, s *studio) (Estimate, error) {
 	cfg := l.cfg
 	cfg.SideOrders = 0
 	cfg.Orders, cfg.Members, cfg.Products = 0, min(cfg.Members, sampleMembers), min(cfg.Products, sampleMembers)
-	empty, goods, err := s.sample(ctx, "goods", cfg, l.recording)
+	goods, err := s.sample(ctx, "goods", cfg, l.recording)
 	if err != nil {
 		return Estimate{}, err
 	}
 	cfg.Orders = min(l.cfg.Sample, max(l.cfg.Orders, 1_000))
-	_, all, err := s.sample(ctx, "orders", cfg, l.recording)
+	all, err := s.sample(ctx, "orders", cfg, l.recording)
 	if err != nil {
 		return Estimate{}, err
 	}
 	e := Estimate{PerOrder: map[string]float64{}, Tables: map[string]int64{}}
+	e.Seconds = float64(l.recording.expected(l.cfg)) * all.seconds / float64(max(all.rows, 1))
 	var largest int64
-	for name, w := range all {
-		perOrder := float64(w.bytes-goods[name].bytes) / float64(cfg.Orders)
+	for name, w := range all.after {
+		perOrder := float64(w.bytes-goods.after[name].bytes) / float64(cfg.Orders)
 		service, _, _ := strings.Cut(name, ".")
 		orders := float64(l.cfg.ordersOf(service))
 		e.PerOrder[service] += perOrder
-		e.Tables[name] = goods[name].bytes + int64(perOrder*orders)
+		e.Tables[name] = goods.after[name].bytes + int64(perOrder*orders)
 		if l.recording.ofMembers(name) {
-			perMember := float64(goods[name].bytes-empty[name].bytes) / float64(cfg.Members)
+			perMember := float64(goods.after[name].bytes-goods.before[name].bytes) / float64(cfg.Members)
 			e.Tables[name] += int64(perMember * float64(l.cfg.Members-cfg.Members))
 		}
 		e.DataBytes += e.Tables[name]
-		largest = max(largest, int64(float64(w.index-goods[name].index)/float64(cfg.Orders)*orders))
+		largest = max(largest, int64(float64(w.index-goods.after[name].index)/float64(cfg.Orders)*orders))
 	}
 	e.SortBytes = largest
 	return e, nil
@@ -70,30 +75,38 @@ func (l *loader) estimate(ctx context.Context, s *studio) (Estimate, error) {
 // weight of a table.
 type weight struct{ bytes, index int64 } // with all; the largest index alone
 
+// sampled is a past that was loaded for an estimate.
+type sampled struct {
+	before, after map[string]weight
+	rows          int64
+	seconds       float64
+}
+
 // sample loads a past into databases of its own, and weighs every table before and after.
-func (s *studio) sample(ctx context.Context, name string, cfg Config, r *recording) (before, after map[string]weight, err error) {
+func (s *studio) sample(ctx context.Context, name string, cfg Config, r *recording) (did sampled, err error) {
 	cfg.Databases = map[string]string{}
 	for _, service := range services() {
 		database := "sample_" + name + "_" + service
 		if err := s.postgres.CreateDatabase(ctx, database, ""); err != nil {
-			return nil, nil, fmt.Errorf("sample: %w", err)
+			return did, fmt.Errorf("sample: %w", err)
 		}
 		cfg.Databases[service] = s.postgres.URL(database)
 	}
 	if err := migrate(ctx, cfg.Databases); err != nil {
-		return nil, nil, fmt.Errorf("sample: %w", err)
+		return did, fmt.Errorf("sample: %w", err)
 	}
-	if before, err = weighAll(ctx, cfg.Databases); err != nil {
-		return nil, nil, fmt.Errorf("sample: %w", err)
+	if did.before, err = weighAll(ctx, cfg.Databases); err != nil {
+		return did, fmt.Errorf("sample: %w", err)
 	}
-	if err := newFilling(cfg, r).run(ctx); err != nil {
-		return nil, nil, fmt.Errorf("sample: %w", err)
+	f, begin := newFilling(cfg, r), time.Now()
+	if err := f.run(ctx); err != nil {
+		return did, fmt.Errorf("sample: %w", err)
 	}
-	after, err = weighAll(ctx, cfg.Databases)
-	if err != nil {
-		return nil, nil, fmt.Errorf("sample: %w", err)
+	did.rows, did.seconds = f.done(), time.Since(begin).Seconds()
+	if did.after, err = weighAll(ctx, cfg.Databases); err != nil {
+		return did, fmt.Errorf("sample: %w", err)
 	}
-	return before, after, nil
+	return did, nil
 }
 
 // weighAll weighs every table, "service.table"; partitions count with theirs.
@@ -177,6 +190,7 @@ func (l *loader) state() {
 	}
 	l.say("%d orders will take %s, and %s of log and %s of sorting while they are loaded; %s have to be free with 20 %% to spare, and %s are",
 		l.cfg.Orders, gigabytes(e.DataBytes), gigabytes(e.LogBytes), gigabytes(e.SortBytes), gigabytes(e.NeededBytes()), gigabytes(e.FreeBytes))
+	l.say("copying them will take about %s at the sample's rate, and a vacuum comes after it", time.Duration(e.Seconds*float64(time.Second)).Round(time.Second))
 }
 
 func gigabytes(n int64) string { return fmt.Sprintf("%.2f GB", float64(n)/1e9) }
