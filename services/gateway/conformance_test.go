@@ -115,8 +115,8 @@ func TestFindings(t *testing.T) {
 			[]string{"OrderCreated cause: names no cause, and is not the first of its chain"},
 		},
 		"no cause where one is declared": {
-			straight, func(r map[string]*flow.Record) { r["PaymentCompleted"].CausationID = "" },
-			[]string{"PaymentCompleted cause: PaymentCompleted never comes without a cause, and names none"},
+			straight, func(r map[string]*flow.Record) { r["StockDecreased"].CausationID = "" },
+			[]string{"StockDecreased cause: StockDecreased never comes without a cause, and names none"},
 		},
 		"its own cause": {
 			straight, func(r map[string]*flow.Record) { r["PaymentCompleted"].CausationID = "PaymentCompleted" },
