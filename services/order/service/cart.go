@@ -27,6 +27,14 @@ type quantityRequest struct {
 	Quantity *int64 `json:"quantity"`
 }
 
+func (r quantityRequest) check() error {
+	quantity := web.Or(r.Quantity, 1)
+	var bad web.Fields
+	bad.Missing("/quantity", r.Quantity == nil)
+	bad.Invalid("/quantity", quantity < 1 || quantity > math.MaxInt32, "It is 1 or more; DELETE takes the product out.")
+	return bad.Err()
+}
+
 // getCart shows the cart at the prices of the moment; it changes nothing.
 func (a *api) getCart(c echo.Context) error {
 	user := web.Caller(c).Subject
@@ -47,15 +55,11 @@ func (a *api) putInCart(c echo.Context) error {
 	if err := web.Decode(c, &body); err != nil {
 		return err
 	}
-	quantity := web.Or(body.Quantity, 1)
-	var bad web.Fields
-	bad.Missing("/quantity", body.Quantity == nil)
-	bad.Invalid("/quantity", quantity < 1 || quantity > math.MaxInt32, "It is 1 or more; DELETE takes the product out.")
-	if err := bad.Err(); err != nil {
+	if err := body.check(); err != nil {
 		return err
 	}
 	return a.host.Command(c, body, order.PutInCart{
-		UserID: web.Caller(c).Subject, ProductID: id, Quantity: quantity, Rules: a.rules,
+		UserID: web.Caller(c).Subject, ProductID: id, Quantity: *body.Quantity, Rules: a.rules,
 	}, "")
 }
 
@@ -105,6 +109,6 @@ func (a *api) orderCart(c echo.Context) error {
 		return err
 	}
 	cmd.Items = nil
-	request.Command = order.OrderCart{Place: cmd}
+	request.Command = order.PlaceCart{Place: cmd}
 	return a.accept(c, request)
 }

@@ -1,9 +1,12 @@
 package service
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
+	"github.com/quadrille-io/quadrille/pkg/flow/flowtest"
+	"github.com/quadrille-io/quadrille/pkg/web"
 	"github.com/quadrille-io/quadrille/services/internal/rig"
 	"github.com/quadrille-io/quadrille/services/order"
 )
@@ -98,4 +101,72 @@ func FuzzOrderID(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzCheckout: whatever is put in a cart and said when it is ordered, an order that is accepted is of what was in the
+// cart, adds up, and leaves the cart empty; one that is refused leaves the cart as it was.
+func FuzzCheckout(f *testing.F) {
+	const paid = `{"paymentAmount":20101,"paymentType":"CREDIT"}`
+	for _, bodies := range [][3]string{
+		{`{"quantity":2}`, `{"quantity":1}`, paid}, {`{"quantity":0}`, `{"quantity":1}`, paid}, {`{"quantity":-1}`, `{"quantity":2147483648}`, `{}`},
+		{`{"quantity":9223372036854775807}`, `{"quantity":2147483647}`, `{"paymentAmount":2147483647,"paymentType":"CREDIT"}`},
+		{`{"quantity":2147483647}`, `{"quantity":2147483647}`, `{"paymentAmount":-1,"paymentType":"POINT"}`},
+		{`{"quantity":1}`, `{}`, `{"paymentAmount":0,"paymentType":"POINT","pointAmount":10050}`},
+		{`{"quantity":1}`, `{"quantity":null}`, `{"userId":"other","paymentAmount":10050,"paymentType":"CREDIT"}`},
+		{`{"quantity":1}`, `null`, `{"items":[{"productId":"A","quantity":9}],"paymentAmount":10050,"paymentType":"CREDIT"}`},
+		{`{}`, `{"quantity":50}`, `{"couponIds":["a","a"],"discountAmount":9223372036854775807,"paymentAmount":50,"paymentType":"CREDIT"}`},
+		{`{"quantity":1.0}`, `{"quantity":"1"}`, `{"paymentAmount":10050,"paymentType":"CREDIT","shippingAddressId":"nobody's"}`},
+	} {
+		f.Add([]byte(bodies[0]), []byte(bodies[1]), []byte(bodies[2]))
+	}
+	prices := map[string]order.Price{
+		"A": {ProductID: "A", Price: 10_050, Currency: "KRW", OnSale: true}, "B": {ProductID: "B", Price: 1, Currency: "KRW", OnSale: true},
+	}
+	f.Fuzz(func(t *testing.T, ofA, ofB, body []byte) {
+		var w order.World
+		for id, price := range prices {
+			w.Prices.Loaded(id, price)
+		}
+		w.Members.Loaded("m", order.Member{UserID: "m", AddressIDs: []string{"home", "work"}, DefaultAddressID: "home"})
+		whole := placeRequest{Items: append(puts(t, &w, "A", ofA), puts(t, &w, "B", ofB)...)}
+		before, _ := w.Carts.Get("m")
+		if len(before.Lines) != len(whole.Items) {
+			t.Fatalf("%s and %s make %+v", ofA, ofB, before)
+		}
+		var bad web.Fields
+		if rig.Refused(t, rig.Decode(body, &whole.checkoutRequest)) {
+			return
+		}
+		cmd, err := whole.checkout(&bad, "m", true)
+		if rig.Refused(t, err) {
+			return
+		}
+		cmd.OrderID, cmd.Rules = "0190a3a0-0000-7000-8000-000000000001", order.Rules{PointCurrency: "KRW"}
+		refusal := flowtest.Decide(t, order.Topology, &w, order.OrderCart{Place: cmd}).Reply.Refusal
+		after, _ := w.Carts.Get("m")
+		o, placed := w.Orders.Get(cmd.OrderID)
+		if placed != (refusal == nil) || placed && len(after.Lines) != 0 || !placed && !reflect.DeepEqual(before, after) {
+			t.Fatalf("placed: %t, refused: %v, the cart has %+v and had %+v", placed, refusal, after, before)
+		}
+		if placed {
+			addsUp(t, whole, o, prices)
+		} else {
+			rig.Refused(t, refusal)
+		}
+	})
+}
+
+// puts puts so many pieces in m's cart, and returns what an order of them would say.
+func puts(t *testing.T, w *order.World, product string, body []byte) []itemRequest {
+	t.Helper()
+	var r quantityRequest
+	if rig.Refused(t, rig.Decode(body, &r)) || rig.Refused(t, r.check()) {
+		return nil
+	}
+	refusal := flowtest.Decide(t, order.Topology, w, order.PutInCart{UserID: "m", ProductID: product, Quantity: *r.Quantity}).Reply.Refusal
+	if refusal != nil {
+		rig.Refused(t, refusal)
+		return nil
+	}
+	return []itemRequest{{ProductID: &product, Quantity: r.Quantity}}
 }
