@@ -3,6 +3,7 @@ package service
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quadrille-io/quadrille/pkg/flow/flowtest"
 	"github.com/quadrille-io/quadrille/services/internal/rig"
@@ -41,6 +42,33 @@ func FuzzGrant(f *testing.F) {
 			if account, _ := w.Points.Get(r.UserID); account.Balance != want && account.Balance != balance || account.Balance > payment.MaxPoints {
 				t.Fatalf("%s makes %d of %d", body, account.Balance, balance)
 			}
+		}
+	})
+}
+
+// FuzzReconcile: a day that is taken is a whole one in UTC that has begun, and of one spelling, so that it is one day in the
+// list of those that were compared.
+func FuzzReconcile(f *testing.F) {
+	for _, body := range []string{
+		`{"day":"2026-01-31","reason":"r"}`, `{"day":"2026-02-30","reason":"r"}`, `{"day":"2026-07-01","reason":"r"}`, `{"day":"2026-07-02","reason":"r"}`,
+		`{"day":"2026-1-3","reason":"r"}`, `{"day":"2026-01-31T00:00:00Z","reason":"r"}`, `{"day":"0000-01-01","reason":"r"}`, `{"day":"-001-01-01","reason":"r"}`,
+		`{"day":" 2026-01-31","reason":"\u0000"}`, `{"day":"2026-01-31","reason":" "}`, `{"day":20260131,"reason":"r"}`, `{"day":null,"reason":null}`, `{}`,
+	} {
+		f.Add([]byte(body))
+	}
+	now := time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var r reconcileRequest
+		if rig.Refused(t, rig.Decode(body, &r)) {
+			return
+		}
+		day, err := r.check(now)
+		if rig.Refused(t, err) {
+			return
+		}
+		if day.Format(dayFormat) != r.Day || day.After(now) || !day.Equal(day.Truncate(24*time.Hour)) ||
+			strings.TrimSpace(r.Reason) == "" || strings.ContainsRune(r.Reason, 0) {
+			t.Fatalf("%s is taken for %s", body, day)
 		}
 	})
 }

@@ -279,19 +279,25 @@ type reconcileRequest struct {
 	Reason string `json:"reason"`
 }
 
+// check returns the day; now is when it is asked for.
+func (r reconcileRequest) check(now time.Time) (time.Time, error) {
+	var bad web.Fields
+	day, err := time.Parse(dayFormat, r.Day)
+	blank := strings.TrimSpace(r.Reason) == ""
+	bad.Missing("/day", r.Day == "")
+	bad.Invalid("/day", r.Day != "" && (err != nil || now.Before(day)), "A day in UTC that has begun, like 2026-01-31.")
+	bad.Missing("/reason", blank)
+	bad.Invalid("/reason", !blank && !web.Printable(r.Reason, longestReason), "At most 500 characters, and no control characters.")
+	return day, bad.Err()
+}
+
 func (r *reconciler) start(c echo.Context) error {
 	var request reconcileRequest
 	if err := web.Decode(c, &request); err != nil {
 		return err
 	}
-	var bad web.Fields
-	day, err := time.Parse(dayFormat, request.Day)
-	blank := strings.TrimSpace(request.Reason) == ""
-	bad.Missing("/day", request.Day == "")
-	bad.Invalid("/day", request.Day != "" && (err != nil || time.Now().Before(day)), "A day in UTC that has begun, like 2026-01-31.")
-	bad.Missing("/reason", blank)
-	bad.Invalid("/reason", !blank && !web.Printable(request.Reason, longestReason), "At most 500 characters, and no control characters.")
-	if err := bad.Err(); err != nil {
+	day, err := request.check(time.Now())
+	if err != nil {
 		return err
 	}
 	select {

@@ -2,10 +2,17 @@ package simulator
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/quadrille-io/quadrille/pkg/remote"
 	"github.com/quadrille-io/quadrille/services/payment/provider"
@@ -83,4 +90,51 @@ func classified(t *testing.T, name string, err error) {
 	if !errors.Is(err, provider.ErrNotSent) && !errors.Is(err, provider.ErrUnknown) && !errors.Is(err, provider.ErrRejected) {
 		t.Fatalf("%s: %v is no class of failure", name, err)
 	}
+}
+
+// FuzzWebhook: only who has a secret is believed, only within the tolerance, and only what is understood.
+func FuzzWebhook(f *testing.F) {
+	const body = `{"id":"w","type":"charge.captured","key":"k","chargeId":"c","reference":"o","createdAt":"2026-01-01T00:00:00Z"}`
+	f.Add("1767225600", "v1=00", []byte(body))
+	f.Add("1767225600", "v1="+strings.Repeat("0", 64), []byte(strings.Replace(body, `"o"`, `""`, 1)))
+	f.Add("1767225300", "v0=a,v1=b", []byte(body))
+	f.Add("1767225901", "", []byte(body))
+	f.Add("+1767225600", "v1", []byte(`{"id":1}`))
+	f.Add("99999999999999999999", ",,,", []byte(`{}`))
+	f.Add("", "v1=zz", []byte(nil))
+	now := time.Unix(1767225600, 0)
+	c, err := New(remote.Config{BaseURL: "http://provider.example", Transport: spoken{}}, "next", "secret")
+	if err != nil {
+		f.Fatal(err)
+	}
+	deaf, err := New(remote.Config{BaseURL: "http://provider.example", Transport: spoken{}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, timestamp, signature string, body []byte) {
+		header := http.Header{headerTimestamp: {timestamp}, headerSignature: {signature}}
+		if n, err := c.VerifyWebhook(header, body, now); err == nil || !errors.Is(err, provider.ErrSignature) {
+			t.Fatalf("believed without a secret: %+v %v", n, err)
+		}
+		mac := hmac.New(sha256.New, []byte("secret"))
+		mac.Write([]byte(timestamp + "."))
+		mac.Write(body)
+		header.Set(headerSignature, signature+",v1="+hex.EncodeToString(mac.Sum(nil)))
+		if n, err := deaf.VerifyWebhook(header, body, now); !errors.Is(err, provider.ErrSignature) {
+			t.Fatalf("believed by who has no secret: %+v %v", n, err)
+		}
+		n, err := c.VerifyWebhook(header, body, now)
+		seconds, bad := strconv.ParseInt(timestamp, 10, 64)
+		intime := bad == nil && seconds >= now.Unix()-300 && seconds <= now.Unix()+300
+		switch {
+		case err == nil && (!intime || !json.Valid(body) || n.ID == "" || n.OrderID == ""):
+			t.Fatalf("%q %q is believed as %+v", timestamp, body, n)
+		case errors.Is(err, provider.ErrSignature) && intime && strings.Trim(timestamp, "0123456789") == "" && len(timestamp) <= 12:
+			t.Fatalf("a good signature is refused: %v", err)
+		}
+		header.Set(headerTimestamp, timestamp+"0")
+		if n, err := c.VerifyWebhook(header, body, now); err == nil {
+			t.Fatalf("believed at another time: %+v", n)
+		}
+	})
 }
