@@ -31,7 +31,10 @@ func TestChangeAddressPolicy(t *testing.T) {
 			address string
 			want    string
 		}{
-			{u, true, "work", c.another}, {u, true, "home", c.same}, {u, true, "elsewhere", c.alien}, {u, false, "work", c.none},
+			{u, true, "work", c.another},
+			{u, true, "home", c.same},
+			{u, true, "elsewhere", c.alien},
+			{u, false, "work", c.none},
 			{Member{UserID: "v", AddressIDs: []string{"home", "work"}}, true, "work", missing},
 			{Member{UserID: "v", AddressIDs: []string{"home"}}, true, "home", missing},
 		} {

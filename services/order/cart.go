@@ -54,11 +54,11 @@ type TakeFromCart struct {
 // Subject is the member's cart.
 func (c TakeFromCart) Subject() string { return cartSubject(c.UserID) }
 
-// OrderCart is POST /api/v1/cart/order: a Place whose items are those of the member's cart.
+// PlaceCart is POST /api/v1/cart/order: a Place whose items are those of the member's cart.
 //
 // Its subject is the order, as that is what it emits an event about. What keeps it apart from the other commands about
 // the cart is the lock on the cart's row, which Load takes for all of them.
-type OrderCart struct{ Place }
+type PlaceCart struct{ Place }
 
 // cartSubject is a name that no order, product or member has: whatever stands still for one of these, the cart goes on.
 func cartSubject(userID string) string { return "cart/" + userID }
@@ -94,14 +94,14 @@ func OnTakeFromCart(w *World, c TakeFromCart, m flow.Meta) (flow.Reply, []flow.E
 	return flow.Reply{Status: 200, Body: CartOf(w, cart, c.Rules, m.Now)}, nil
 }
 
-// OnOrderCart places an order of everything in the cart and empties it, or does neither: it is one decision under the
+// OnPlaceCart places an order of everything in the cart and empties it, or does neither: it is one decision under the
 // lock of the cart's row. A product that another request puts in at the same time comes before, and is in the order
 // (whose sum is then not what the caller said, so it is most likely refused), or after, and is in the cart.
 //
 // The second request of a double click finds the cart empty. That alone does not tell it from a member who has nothing
 // in the cart, so the guard is asked. With something in the cart again it is a new order: a double click is about the
 // same things, and these are others.
-func OnOrderCart(w *World, c OrderCart, m flow.Meta) (flow.Reply, []flow.Event) {
+func OnPlaceCart(w *World, c PlaceCart, m flow.Meta) (flow.Reply, []flow.Event) {
 	cart, _ := w.Carts.Get(c.UserID)
 	if len(cart.Lines) == 0 {
 		if o, again := doubleClick(w, c.Place, m); again {

@@ -21,13 +21,13 @@ func put(t *testing.T, w *World, productID string, quantity int64, rules Rules) 
 }
 
 // orderCart is placeTwo of whatever is in the cart.
-func orderCart(id string, amount int64) OrderCart {
-	c := OrderCart{placeTwo()}
+func orderCart(id string, amount int64) PlaceCart {
+	c := PlaceCart{placeTwo()}
 	c.OrderID, c.Items, c.PaymentAmount = id, nil, amount
 	return c
 }
 
-func checkout(t *testing.T, w *World, c OrderCart) (flow.Reply, []flow.Emission) {
+func checkout(t *testing.T, w *World, c PlaceCart) (flow.Reply, []flow.Emission) {
 	t.Helper()
 	out := flowtest.Decide(t, Topology, w, c)
 	return out.Reply, out.Events

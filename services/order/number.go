@@ -22,7 +22,7 @@ const (
 // numberEpoch is before every order. The time comes round again after 2^40 ms, in the year 2059.
 var numberEpoch = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
 
-// OrderNumber is what people call an order: "0P18-H100-000G", eleven letters and a check letter. It is made of the
+// NumberOf is what people call an order: "0P18-H100-000G", eleven letters and a check letter. It is made of the
 // order's id (UUIDv7) alone, so it needs no column, no index and nobody to hand it out, and an id can be found by it
 // (see NumberRange). "" for another id.
 //
@@ -30,7 +30,7 @@ var numberEpoch = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
 // replica have different numbers. Of two replicas two orders share one if they were placed in the same 256 ns and the
 // same three random bits fell: at 10 orders a second about two dozen pairs a year, at 1,000 a second in each of two
 // replicas about one pair in half a minute. Then the number finds both; nothing is decided by it.
-func OrderNumber(orderID string) string {
+func NumberOf(orderID string) string {
 	id, err := uuid.Parse(orderID)
 	if err != nil || id.Version() != 7 {
 		return ""

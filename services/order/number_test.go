@@ -10,12 +10,12 @@ import (
 )
 
 // A number leads back to its order, however it was written down, and to no other of the same process.
-func TestOrderNumber(t *testing.T) {
+func TestNumberOf(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for range 5_000 {
 		id := uuid.Must(uuid.NewV7()).String()
-		number := OrderNumber(id)
+		number := NumberOf(id)
 		if seen[number] || len(number) != 14 {
 			t.Fatalf("%s is %q", id, number)
 		}
@@ -23,12 +23,12 @@ func TestOrderNumber(t *testing.T) {
 		spoken := strings.ToLower(strings.NewReplacer("-", " ", "1", "l", "0", "o").Replace(number))
 		for _, written := range []string{number, strings.ReplaceAll(number, "-", ""), spoken} {
 			from, to, ok := NumberRange(written)
-			if !ok || id < from || id > to || OrderNumber(from) != number || OrderNumber(to) != number {
+			if !ok || id < from || id > to || NumberOf(from) != number || NumberOf(to) != number {
 				t.Fatalf("%s: %q is %s to %s, %t", id, written, from, to, ok)
 			}
 		}
 	}
-	if got := OrderNumber("0199a1b2-0000-7000-8000-0000000000aa"); got != "0P18-H100-000G" {
+	if got := NumberOf("0199a1b2-0000-7000-8000-0000000000aa"); got != "0P18-H100-000G" {
 		t.Errorf("a number that was told once has become %s", got)
 	}
 }
@@ -36,7 +36,7 @@ func TestOrderNumber(t *testing.T) {
 // One wrong letter, or two that changed places, are noticed always.
 func TestOrderNumberIsChecked(t *testing.T) {
 	t.Parallel()
-	number := strings.ReplaceAll(OrderNumber(uuid.Must(uuid.NewV7()).String()), "-", "")
+	number := strings.ReplaceAll(NumberOf(uuid.Must(uuid.NewV7()).String()), "-", "")
 	for i := range len(number) {
 		for _, letter := range numberAlphabet {
 			wrong := number[:i] + string(letter) + number[i+1:]
@@ -62,7 +62,7 @@ func TestNumberRange(t *testing.T) {
 			t.Errorf("%q is a number", no)
 		}
 	}
-	if got := OrderNumber("3f3f3f3f-3f3f-4f3f-8f3f-3f3f3f3f3f3f"); got != "" {
+	if got := NumberOf("3f3f3f3f-3f3f-4f3f-8f3f-3f3f3f3f3f3f"); got != "" {
 		t.Errorf("an id without a time: %s", got)
 	}
 	rapid.Check(t, func(r *rapid.T) {
@@ -72,7 +72,7 @@ func TestNumberRange(t *testing.T) {
 			id[i] = byte(ms >> (40 - 8*i))
 		}
 		id[6] = 0x70 | id[6]&0x0f
-		from, to, ok := NumberRange(OrderNumber(id.String()))
+		from, to, ok := NumberRange(NumberOf(id.String()))
 		if !ok || id.String() < from || id.String() > to || from[:19] != to[:19] {
 			r.Errorf("%s (%s): %s to %s", id, time.UnixMilli(ms).UTC(), from, to)
 		}

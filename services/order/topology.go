@@ -10,7 +10,7 @@ var orderCancelled = &orderv1.OrderCancelled{}
 // Topology is order's part in the choreography.
 var Topology = flow.Service("order",
 	flow.OnCommand(OnPlace).Emits(&orderv1.OrderCreated{}),
-	flow.OnCommand(OnOrderCart).Emits(&orderv1.OrderCreated{}),
+	flow.OnCommand(OnPlaceCart).Emits(&orderv1.OrderCreated{}),
 	flow.OnCommand(OnPutInCart),
 	flow.OnCommand(OnTakeFromCart),
 	flow.OnCommand(OnChangeAddress),

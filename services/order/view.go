@@ -45,7 +45,7 @@ type UndoView struct {
 // ViewOf shows an order.
 func ViewOf(o Order) View {
 	v := View{
-		OrderID: o.OrderID, OrderNumber: OrderNumber(o.OrderID), Version: o.Version, UserID: o.UserID, Status: o.Status, Progress: o.Progress,
+		OrderID: o.OrderID, OrderNumber: NumberOf(o.OrderID), Version: o.Version, UserID: o.UserID, Status: o.Status, Progress: o.Progress,
 		Items: o.Items, DiscountAmount: o.DiscountAmount, DeliveryFee: o.DeliveryFee, PointAmount: o.PointAmount,
 		PaymentAmount: o.PaymentAmount, Currency: o.Currency, PaymentType: o.PaymentType,
 		ShippingAddressID: o.AddressID, NextActions: []string{}, CreatedAt: o.CreatedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC(),

@@ -12,7 +12,7 @@ import (
 // World is what the decisions of one batch see and change.
 //
 // What Load brings, per input: for a Place the Recent row of (UserID, BodyHash) and the order it names,
-// the Members row of UserID and the Prices of its products; the same for an OrderCart, with the member's Carts row; for
+// the Members row of UserID and the Prices of its products; the same for a PlaceCart, with the member's Carts row; for
 // the other commands about a cart its Carts row, the member and the Prices of all its products; for everything else about an order its
 // Orders row; for a product's event its Prices row, for a member's its Members row, and
 // the Carts row when the member is erased.

@@ -142,7 +142,7 @@ func FuzzCheckout(f *testing.F) {
 			return
 		}
 		cmd.OrderID, cmd.Rules = "0190a3a0-0000-7000-8000-000000000001", order.Rules{PointCurrency: "KRW"}
-		refusal := flowtest.Decide(t, order.Topology, &w, order.OrderCart{Place: cmd}).Reply.Refusal
+		refusal := flowtest.Decide(t, order.Topology, &w, order.PlaceCart{Place: cmd}).Reply.Refusal
 		after, _ := w.Carts.Get("m")
 		o, placed := w.Orders.Get(cmd.OrderID)
 		if placed != (refusal == nil) || placed && len(after.Lines) != 0 || !placed && !reflect.DeepEqual(before, after) {

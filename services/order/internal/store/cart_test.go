@@ -52,7 +52,7 @@ func all(body string) flow.Input {
 	in := place(body)
 	cmd := in.Msg.(order.Place)
 	cmd.Items, cmd.PaymentAmount = nil, 0
-	in.Msg = order.OrderCart{Place: cmd}
+	in.Msg = order.PlaceCart{Place: cmd}
 	return in
 }
 

@@ -40,7 +40,7 @@ func keysOf(in []flow.Input) wanted {
 		switch msg := i.Msg.(type) {
 		case order.Place:
 			want.place(msg)
-		case order.OrderCart:
+		case order.PlaceCart:
 			want.place(msg.Place)
 			want.carts.add(msg.UserID)
 		case order.PutInCart:
