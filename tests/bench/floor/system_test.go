@@ -168,6 +168,8 @@ var atRest = map[string]string{
 	"gateway":  `SELECT count(*) = 5 * $1::bigint FROM event WHERE subject IN (SELECT order_id FROM order_line)`,
 	// coupon leaves no row of its own for an order without coupons: its inbox is compared with stock's events.
 	"coupon": `SELECT $1::bigint >= 0`,
+	// These only follow; where they are is told by their fences.
+	"member": `SELECT $1::bigint >= 0`, "webhook": `SELECT $1::bigint >= 0`, "dataplatform": `SELECT $1::bigint >= 0`,
 }
 
 const queuesEmpty = `SELECT NOT EXISTS (SELECT FROM outbox) AND NOT EXISTS (SELECT FROM call WHERE state = 0)
