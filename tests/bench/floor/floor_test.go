@@ -183,11 +183,11 @@ type kind struct {
 
 func (k kind) size() float64 { return float64(k.bytes) / float64(max(1, k.count)) }
 
-// kinds sorts records by topic and type; those about products are not an order's.
+// kinds sorts records by topic and type; those about products and members are not an order's.
 func kinds(records []*kgo.Record, prefix string) map[string]kind {
 	all := map[string]kind{}
 	for _, r := range records {
-		if strings.HasPrefix(string(r.Key), "PRD_") {
+		if strings.HasPrefix(string(r.Key), "PRD_") || strings.TrimPrefix(r.Topic, prefix) == "member.v1" {
 			continue
 		}
 		bytes, headers, eventType := len(r.Key)+len(r.Value), []string{}, ""
