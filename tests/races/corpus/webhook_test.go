@@ -53,6 +53,15 @@ const webhookSecret, nextSecret = "whsec_corpus", "whsec_next"
 // parcel is what the webhooks are about.
 type parcel struct {
 	order, booking, token string
+	// path is where they go; genuine makes the body of one that has to be taken.
+	path    string
+	genuine func(p parcel, at time.Time) string
+}
+
+// ofCarrier says that the parcel is on its way.
+func ofCarrier(p parcel, at time.Time) string {
+	return fmt.Sprintf(`{"id":%q,"bookingId":%q,"reference":%q,"status":"dispatched","occurredAt":%q}`,
+		uuid.NewString(), p.booking, p.order, at.UTC().Format(time.RFC3339))
 }
 
 // TestWebhooks sends every forged webhook by the gateway and straight to shipping. The carrier says that the parcel is
@@ -76,6 +85,10 @@ func TestWebhooks(t *testing.T) {
 			refused(t, service+": "+f.Name, send(t, f.request(t, w.URL(service), p)), f.Status, f.Code)
 		}
 	}
+	// The carrier's secret is none of the payment provider's, and behind the gateway stands another service.
+	elsewhere := forgery{Path: "/webhooks/payments/simulator"}
+	refused(t, "gateway: the payment provider's address", send(t, elsewhere.request(t, w.URL("gateway"), p)), http.StatusUnauthorized, "invalid_signature")
+	refused(t, "shipping: the payment provider's address", send(t, elsewhere.request(t, w.URL("shipping"), p)), http.StatusNotFound, "not_found")
 	member := w.client(t, local.Customer)
 	if got := shipment(t, member, p.order); got.Status != "PREPARED" {
 		t.Fatalf("after nothing but refusals the shipment is %s", got.Status)
@@ -131,7 +144,7 @@ func (w town) prepared(t *testing.T) parcel {
 	if err := w.Seed(ctx); err != nil {
 		t.Fatal(err)
 	}
-	p := parcel{token: w.client(t, local.Customer).Token}
+	p := parcel{token: w.client(t, local.Customer).Token, path: "/webhooks/shipping/simulator", genuine: ofCarrier}
 	p.order = place(t, w.client(t, local.Customer), basket(local.Product, 10_050))
 	testkit.Eventually(t, patience, func() error {
 		list, err := w.Simulators.Carrier.Bookings(p.order)
@@ -208,8 +221,7 @@ func now(text string, at time.Time) string {
 func (f forgery) request(t *testing.T, base string, p parcel) *http.Request {
 	t.Helper()
 	at := time.Now()
-	good := fmt.Sprintf(`{"id":%q,"bookingId":%q,"reference":%q,"status":"dispatched","occurredAt":%q}`,
-		uuid.NewString(), p.booking, p.order, at.UTC().Format(time.RFC3339))
+	good := p.genuine(p, at)
 	sent := good
 	if f.Body != nil {
 		sent = f.changed(*f.Body, good, p, at)
@@ -229,7 +241,7 @@ func (f forgery) request(t *testing.T, base string, p parcel) *http.Request {
 		method = http.MethodPost
 	}
 	if path == "" {
-		path = "/webhooks/shipping/simulator"
+		path = p.path
 	}
 	req, err := http.NewRequestWithContext(t.Context(), method, base+path, bytes.NewReader([]byte(sent)))
 	if err != nil {
