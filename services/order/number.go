@@ -1,10 +1,9 @@
 package order
 
 import (
+	"encoding/hex"
 	"strings"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // numberAlphabet is Crockford's base32: no I, L, O and U.
@@ -31,8 +30,8 @@ var numberEpoch = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
 // same three random bits fell: at 10 orders a second about two dozen pairs a year, at 1,000 a second in each of two
 // replicas about one pair in half a minute. Then the number finds both; nothing is decided by it.
 func NumberOf(orderID string) string {
-	id, err := uuid.Parse(orderID)
-	if err != nil || id.Version() != 7 {
+	id, ok := idBytes(orderID)
+	if !ok || id[6]>>4 != 7 {
 		return ""
 	}
 	var ms int64
@@ -89,7 +88,7 @@ func NumberRange(number string) (from, to string, ok bool) {
 	if sum != 0 {
 		return "", "", false
 	}
-	var low, high uuid.UUID
+	var low, high [16]byte
 	ms := int64(data>>(12+numberRandomBits)) + numberEpoch
 	for i := range 6 {
 		low[i] = byte(ms >> (40 - 8*i))
@@ -102,5 +101,21 @@ func NumberRange(number string) (from, to string, ok bool) {
 	for i := 9; i < len(high); i++ {
 		high[i] = 0xff
 	}
-	return low.String(), high.String(), true
+	return idText(low), idText(high), true
+}
+
+// idBytes are those of an order's id as it is written everywhere: 36 characters, in lower case. (Package uuid can also make
+// ids, which deciding code must not.)
+func idBytes(id string) (b [16]byte, ok bool) {
+	decoded, err := hex.DecodeString(strings.ReplaceAll(id, "-", ""))
+	if err != nil || len(decoded) != len(b) {
+		return b, false
+	}
+	copy(b[:], decoded)
+	return b, idText(b) == id
+}
+
+func idText(b [16]byte) string {
+	text := hex.EncodeToString(b[:])
+	return text[:8] + "-" + text[8:12] + "-" + text[12:16] + "-" + text[16:20] + "-" + text[20:]
 }

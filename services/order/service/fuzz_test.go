@@ -108,7 +108,9 @@ func FuzzOrderID(f *testing.F) {
 func FuzzCheckout(f *testing.F) {
 	const paid = `{"paymentAmount":20101,"paymentType":"CREDIT"}`
 	for _, bodies := range [][3]string{
-		{`{"quantity":2}`, `{"quantity":1}`, paid}, {`{"quantity":0}`, `{"quantity":1}`, paid}, {`{"quantity":-1}`, `{"quantity":2147483648}`, `{}`},
+		{`{"quantity":2}`, `{"quantity":1}`, paid},
+		{`{"quantity":0}`, `{"quantity":1}`, paid},
+		{`{"quantity":-1}`, `{"quantity":2147483648}`, `{}`},
 		{`{"quantity":9223372036854775807}`, `{"quantity":2147483647}`, `{"paymentAmount":2147483647,"paymentType":"CREDIT"}`},
 		{`{"quantity":2147483647}`, `{"quantity":2147483647}`, `{"paymentAmount":-1,"paymentType":"POINT"}`},
 		{`{"quantity":1}`, `{}`, `{"paymentAmount":0,"paymentType":"POINT","pointAmount":10050}`},

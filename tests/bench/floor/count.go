@@ -33,6 +33,7 @@ var expectations = []struct {
 	{"payment", "outbox", `SELECT count(*) FROM outbox`, 0},
 	{"shipping", "shipment", `SELECT count(*) FROM shipment WHERE state = 'PREPARED' AND tracking_number <> ''`, 1},
 	{"shipping", "call", `SELECT count(*) FROM call WHERE state = 1 AND attempts = 1`, 1},
+	{"shipping", "parcel_watch", `SELECT count(*) FROM parcel_watch`, 1},
 	{"shipping", "inbox", `SELECT count(*) FROM inbox`, 1},
 	{"shipping", "subject", `SELECT count(*) FROM subject WHERE emitted = 1`, 1},
 	{"shipping", "outbox", `SELECT count(*) FROM outbox`, 0},

@@ -85,7 +85,7 @@ func answerColumn() column {
 		for i := range b.orders {
 			o := &b.orders[i]
 			answers[i] = []byte(`{"status":202,"body":{"orderId":"` + o.id + `","version":1,"userId":"` + o.user +
-				`","status":"PENDING","reason":null,"progress":"STOCK","items":[{"productId":"` + o.goods + tail)
+				`","orderNumber":"0P18-H100-000G","shippingAddressId":"` + o.place + `","status":"PENDING","reason":null,"progress":"STOCK","items":[{"productId":"` + o.goods + tail)
 		}
 		return answers
 	}}
@@ -149,6 +149,7 @@ func shippingSteps() []step {
 				text("booking_id", func(o *order) string { return o.booking }),
 				text("tracking_number", func(o *order) string { return o.tracking }),
 				text("prepared_event", eventID(prepared)), now("updated_at", 0), now("prepared_at", 0)),
+			insert("parcel_watch", orderID("order_id"), now("due_at", 10*time.Minute)),
 			emitted(1)),
 	}
 }

@@ -26,7 +26,7 @@ var decoders = []struct{ file, text, target string }{
 	{"pkg/run/config.go", "func LoadFrom(", "pkg/run FuzzLoad"},
 	{"services/order/service/request.go", "type placeRequest ", "services/order/service FuzzPlace"},
 	{"services/order/service/request.go", "type checkoutRequest ", "services/order/service FuzzCheckout"},
-	{"services/order/service/cart.go", "type quantityRequest ", "services/order/service FuzzCheckout"},
+	{"services/order/service/cart_http.go", "type quantityRequest ", "services/order/service FuzzCheckout"},
 	{"services/order/service/request.go", "func isOrderID(", "services/order/service FuzzOrderID"},
 	{"services/stock/service/request.go", "type listRequest ", "services/stock/service FuzzProduct"},
 	{"services/stock/service/request.go", "type restockRequest ", "services/stock/service FuzzProduct"},

@@ -337,9 +337,12 @@ func TestMembers(t *testing.T) {
 		in   []flow.Input
 		want string
 	}{
-		{[]flow.Input{changed(20, "new")}, "new"}, {[]flow.Input{changed(10, "old")}, "new"}, {[]flow.Input{changed(20, "again")}, "again"},
+		{[]flow.Input{changed(20, "new")}, "new"},
+		{[]flow.Input{changed(10, "old")}, "new"},
+		{[]flow.Input{changed(20, "again")}, "again"},
 		{[]flow.Input{changed(30, "one"), changed(25, "two"), changed(31, "three")}, "three"},
-		{[]flow.Input{event(flow.Erased[*memberv1.MemberChanged]{SubjectID: "m"})}, ""}, {[]flow.Input{changed(40, "late")}, ""},
+		{[]flow.Input{event(flow.Erased[*memberv1.MemberChanged]{SubjectID: "m"})}, ""},
+		{[]flow.Input{changed(40, "late")}, ""},
 	} {
 		apply(t, pool, c.in...)
 		w, err := (store.Reader{Pool: pool}).PriceList(t.Context(), "m", nil)
