@@ -47,8 +47,11 @@ func (e *Evidence) tables(ctx context.Context, service, url string) error {
 		"order": e.orders, "stock": e.stock, "coupon": e.coupons, "payment": e.payments,
 		"shipping": e.shipments, "mailer": e.mails, "gateway": e.gateway,
 	}[service]
-	if err := read(r); err != nil {
-		return fmt.Errorf("read tables of %s: %w", service, err)
+	// The others (member, the export, webhooks) only listen, or have nothing to do with orders: of them the machinery counts.
+	if read != nil {
+		if err := read(r); err != nil {
+			return fmt.Errorf("read tables of %s: %w", service, err)
+		}
 	}
 	left, err := r.left()
 	if err != nil {
